@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+
+#include "mhub/kernels/dtype.h"
+#include "mhub/kernels/matrix.h"
+
+namespace mhub::kernels {
+
+// A bug in the caller (shape, dtype) or a lost device. Caught at the top of the engine loop. Expected failures (no
+// memory, unsupported format) are null returns with a reason instead.
+class BackendError : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+// Borrowed view of device memory, trivially copyable, passed by value. Row-major; stride in elements between rows.
+struct TensorView {
+  void* data = nullptr;
+  DType dtype = DType::kF32;
+  int64_t rows = 0;
+  int64_t cols = 0;
+  int64_t stride = 0;  // elements between the starts of two rows, >= cols
+
+  float* f32() const { return static_cast<float*>(data); }
+  float* f32_row(int64_t r) const { return static_cast<float*>(data) + r * stride; }
+  TensorView rows_at(int64_t first, int64_t count) const;
+  TensorView cols_at(int64_t first, int64_t count) const;
+};
+
+// Owning device allocation, 64-byte aligned. Destroyed before its back end.
+class Buffer {
+ public:
+  virtual ~Buffer() = default;
+  virtual void* data() = 0;
+  virtual size_t bytes() const = 0;
+};
+
+// A matrix (or several stacked along rows) in the layout its back end multiplies fastest. Immutable.
+class PreparedWeight {
+ public:
+  virtual ~PreparedWeight() = default;
+  virtual int64_t rows() const = 0;  // out features, sum over the stacked parts
+  virtual int64_t cols() const = 0;  // in features
+  virtual size_t resident_bytes() const = 0;  // bytes this weight holds itself (0 when it reads the source in place)
+};
+
+// Paged key/value memory of all layers. block_size tokens per block.
+class KvCache {
+ public:
+  virtual ~KvCache() = default;
+  virtual int64_t num_blocks() const = 0;
+  virtual size_t bytes() const = 0;
+};
+struct KvShape {
+  int64_t layers = 0;
+  int64_t num_blocks = 0;
+  int64_t block_size = 16;
+  int64_t num_kv_heads = 0;
+  int64_t head_dim = 0;
+  // Bytes that one block of all layers takes in `dtype`: 2 * layers * block_size * num_kv_heads * head_dim * size.
+  size_t block_bytes(DType dtype) const;
+};
+
+// How activations and products are computed.
+enum class Compute {
+  kFloat32,  // weights as stored, float32 activations and accumulation, no integer path: comparable with references
+  kFast,     // the fastest path whose quality is measured: integer products for quantized weights, BF16 where native
+};
+
+struct BackendOptions {
+  Compute compute = Compute::kFast;
+  int num_threads = 0;          // 0 = one per physical core available to the process
+  std::string force_isa;        // tests: "scalar", "avx2", "avx512"; empty = best
+};
+
+struct DeviceFacts {
+  std::string name;         // "cpu"
+  std::string description;  // "AMD EPYC, 2 cores, avx512 (vnni, bf16)"
+  int num_threads = 1;
+  uint64_t memory_bytes = 0;            // total usable memory of the device (cgroup limit respected on the CPU)
+  uint64_t memory_available_bytes = 0;  // now
+};
+
+// How rotary embedding pairs elements of a head.
+enum class RopeStyle {
+  kHalf,         // (i, i + d/2): Hugging Face checkpoints
+  kInterleaved,  // (2i, 2i + 1): GGUF files of the llama family
+};
+
+// One step's ragged batch. Sequence s owns query rows [cu_seqlens_q[s], cu_seqlens_q[s+1]); the last of these rows is
+// the token at position seq_lens[s] - 1. Host memory; valid during the call.
+struct AttentionMetadata {
+  std::span<const int32_t> cu_seqlens_q;  // [num_seqs + 1]
+  std::span<const int32_t> seq_lens;      // [num_seqs] context length including this step's tokens
+  std::span<const int32_t> block_tables;  // [num_seqs, max_blocks] block ids, row-major
+  int64_t max_blocks = 0;
+};
+
+// One abstract class per device. Thread-compatible: one thread drives it (the engine thread); it may use its own pool.
+// Activations are float32 [T, features] on the CPU. T may be 0 (no-op). Orders of parameters: outputs, inputs, weights,
+// scalars.
+class Backend {
+ public:
+  virtual ~Backend() = default;
+  virtual const DeviceFacts& facts() const = 0;
+  virtual Compute compute() const = 0;
+
+  // --- memory ---
+  // null when the device has not that much memory.
+  virtual std::unique_ptr<Buffer> allocate(size_t bytes) = 0;
+  virtual void copy_to_device(void* dst, const void* src, size_t bytes) = 0;
+  virtual void copy_to_host(void* dst, const void* src, size_t bytes) = 0;
+  // null when it does not fit.
+  virtual std::unique_ptr<KvCache> make_kv_cache(const KvShape& shape, DType dtype) = 0;
+  virtual DType preferred_kv_dtype() const = 0;  // for Compute::kFast; kFloat32 always uses F32
+
+  // --- weights ---
+  // Repacks matrices stacked along rows (q,k,v or gate,up: same cols) into one weight. The sources' bytes may go away
+  // afterwards, unless keep_source is true: then they outlive the weight and the back end may read them in place.
+  // On an unsupported format returns null and sets *why.
+  virtual std::unique_ptr<PreparedWeight> prepare(std::span<const MatrixSource> stacked, bool keep_source,
+                                                  std::string* why) = 0;
+  // A table of rows to look up (token embedding); may also serve as the output matrix of linear() (tied weights).
+  virtual std::unique_ptr<PreparedWeight> prepare_embedding(const MatrixSource& table, bool keep_source,
+                                                            std::string* why) = 0;
+
+  // --- operations of a transformer step ---
+  virtual void embedding(TensorView out, std::span<const int32_t> ids, const PreparedWeight& table) = 0;
+  // out[t] = x[t] / rms(x[t]) * weight; weight float32 [H].
+  virtual void rms_norm(TensorView out, TensorView x, const float* weight, float eps) = 0;
+  // residual += x; out = rms_norm(residual).
+  virtual void add_rms_norm(TensorView out, TensorView residual, TensorView x, const float* weight, float eps) = 0;
+  // out[T,N] = x[T,K] * W^T + bias; bias float32 [N] or null.
+  virtual void linear(TensorView out, TensorView x, const PreparedWeight& weight, const float* bias) = 0;
+  // out[T,I] = silu(gate) * up, gate_up = [T, 2I] with gate first.
+  virtual void silu_mul(TensorView out, TensorView gate_up) = 0;
+  // Rotates q [T, Hq*D] in place and writes rotated k and v [T, Hkv*D] to the cache at slot_mapping[t]
+  // (= block id * block_size + offset). cos_sin: float32 [max_position, rotary_dim]: cos then sin, rotary_dim/2 each;
+  // elements of a head past rotary_dim are not rotated.
+  virtual void rope_and_write_kv(TensorView q, TensorView k, TensorView v, std::span<const int32_t> positions,
+                                 std::span<const int32_t> slot_mapping, const float* cos_sin, int64_t rotary_dim,
+                                 RopeStyle style, KvCache& cache, int64_t layer) = 0;
+  // Causal attention of every query row over its sequence's cached keys and values. out, q: [T, Hq*D].
+  virtual void paged_attention(TensorView out, TensorView q, const AttentionMetadata& metadata, float scale,
+                               const KvCache& cache, int64_t layer) = 0;
+  // out[i] = x[rows[i]].
+  virtual void gather_rows(TensorView out, TensorView x, std::span<const int32_t> rows) = 0;
+};
+
+// The CPU back end; always built. Throws BackendError on an unknown force_isa.
+std::unique_ptr<Backend> make_cpu_backend(const BackendOptions& options);
+
+// Looks for libmhub_cuda.so (beside the binary, or in $MHUB_BACKEND_PATH given by the caller) and loads it where a driver
+// answers. null with *why (one line) when it cannot.
+std::unique_ptr<Backend> load_cuda_backend(const BackendOptions& options, std::string_view search_path,
+                                           std::string* why);
+
+}  // namespace mhub::kernels

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "mhub/base/result.h"
+#include "mhub/hub/model_ref.h"
+#include "mhub/registry/registry.h"
+
+namespace mhub::hub {
+
+struct HubConfig {
+  std::filesystem::path home;                 // $MHUB_HOME or ${XDG_DATA_HOME:-~/.local/share}/mhub
+  Source default_source = Source::kModelScope;
+  std::string modelscope_endpoint = "https://modelscope.cn";
+  std::string huggingface_endpoint = "https://huggingface.co";
+  std::string modelscope_token, huggingface_token;  // sent to that endpoint only
+  int max_workers = 8;                        // connections over all files together
+  double connect_timeout_seconds = 15;
+  double stall_timeout_seconds = 30;
+  int retries = 8;                            // per extent without progress
+};
+
+struct DownloadOptions {
+  std::string revision;                       // "" = from the ref, else master / main
+  std::vector<std::string> files;             // exact paths; empty = all
+  std::vector<std::string> include, exclude;
+  std::filesystem::path local_dir;            // "" = the store
+  std::optional<Source> source;
+  std::string endpoint;                       // overrides the source's
+  std::string token;
+  bool dry_run = false;
+  bool force = false;                         // fetch again what is already there
+};
+
+struct PlannedFile {
+  std::string path;
+  uint64_t bytes = 0;
+  bool present = false;                       // already verified
+};
+struct DownloadPlan {
+  std::string name, source, revision, commit;
+  std::filesystem::path directory;
+  std::vector<PlannedFile> files;
+  uint64_t bytes_to_fetch = 0;
+};
+// Calls come from the transfer thread.
+class ProgressSink {
+ public:
+  virtual ~ProgressSink() = default;
+  virtual void on_plan(const DownloadPlan&) {}
+  virtual void on_progress(const std::string& path, uint64_t done, uint64_t total) { (void)path, (void)done, (void)total; }
+  virtual void on_retry(const std::string& path, const std::string& reason) { (void)path, (void)reason; }
+  virtual void on_file_done(const std::string& path, const std::string& sha256, uint64_t bytes) {
+    (void)path, (void)sha256, (void)bytes;
+  }
+};
+struct DownloadSummary {
+  std::filesystem::path path;
+  std::string commit;
+  uint64_t bytes_network = 0, bytes_reused = 0;
+  size_t files = 0;
+  double seconds = 0;
+};
+struct VerifyReport {
+  struct Problem { std::string path, what; };
+  size_t files = 0;
+  uint64_t bytes = 0;
+  std::vector<Problem> problems;
+};
+
+// The hub side as its users see it: resolve, fetch, list, find, verify, remove, import.
+class ModelLibrary {
+ public:
+  static Result<std::unique_ptr<ModelLibrary>> open(const HubConfig& config);
+  ~ModelLibrary();
+  Result<DownloadSummary> download(const ModelRef& ref, const DownloadOptions& options, ProgressSink& progress,
+                                   std::stop_token stop);
+  Result<std::vector<registry::ModelRecord>> list();
+  // MODEL as typed: registered name or alias, directory or GGUF path, or a ref whose name is registered.
+  Result<registry::ModelRecord> find(const std::string& model);
+  Result<VerifyReport> verify(const std::string& model, std::stop_token stop);
+  struct Removed { registry::ModelRecord model; bool files_deleted = false; };
+  Result<Removed> remove(const std::string& model);
+  // A directory of safetensors or a GGUF file, by hardlink, else reflink, else copy. name "" = from the path.
+  Result<registry::ModelRecord> import(const std::filesystem::path& path, const std::string& name);
+  // Adds a directory that mhub itself just wrote (quantize), with its card, hashing its files.
+  Result<registry::ModelRecord> register_directory(const std::filesystem::path& dir, registry::ModelRecord model);
+  registry::Registry& registry();
+  const HubConfig& config() const;
+
+ private:
+  struct State;
+  explicit ModelLibrary(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+struct MirrorConfig {
+  std::string host = "127.0.0.1";
+  int port = 8090;
+};
+// Serves every registered model over the read APIs of both hubs. Runs until destroyed.
+class Mirror {
+ public:
+  static Result<std::unique_ptr<Mirror>> start(ModelLibrary& library, const MirrorConfig& config);
+  ~Mirror();
+  int port() const;
+
+ private:
+  struct State;
+  explicit Mirror(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace mhub::hub

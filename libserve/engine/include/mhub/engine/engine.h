@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "mhub/engine/generator.h"
+#include "mhub/model/model_runner.h"
+#include "mhub/sched/scheduler.h"
+
+namespace mhub::engine {
+
+struct EngineConfig {
+  std::string model;                 // directory or GGUF path
+  std::string device = "auto";       // auto | cpu | cuda
+  std::string dtype = "auto";
+  std::string load_format = "auto";
+  int64_t max_model_len = 0;
+  int64_t max_num_seqs = 256;
+  int64_t max_num_batched_tokens = 2048;
+  int64_t block_size = 16;
+  bool enable_prefix_caching = true;
+  double gpu_memory_utilization = 0.9;
+  uint64_t kv_cache_memory_bytes = 0;
+  uint64_t seed = 0;
+  int64_t max_queue = 512;           // requests waiting beyond this are refused with kOverloaded
+  int num_threads = 0;               // 0 = physical cores
+  std::string backend_path;          // where libmhub_cuda.so is looked for
+};
+
+// The engine loop in this process: one thread owns scheduler and runner. Used by the worker process, tests, bench and
+// quantize.
+class Engine final : public Generator {
+ public:
+  // Loads the model and starts the loop. Errors: kBadModel, kDevice, kUsage.
+  static Result<std::unique_ptr<Engine>> create(const EngineConfig& config);
+  // Around any runner (tests).
+  static std::unique_ptr<Engine> create(std::unique_ptr<model::ModelRunner> runner, const sched::SchedulerConfig& sched,
+                                        int64_t max_queue, ModelInfo info = {});
+  ~Engine() override;
+  Result<std::unique_ptr<TokenStream>> submit(GenerationRequest request) override;
+  EngineStats stats() const override;
+  const ModelInfo& info() const override;
+  bool ready() const override;
+
+ private:
+  struct State;
+  explicit Engine(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+// Body of the hidden `mhub engine-worker`: serves one Engine over the connected socket `fd` until it closes.
+// Returns the process exit code.
+int run_engine_worker(int fd);
+
+// Starts `executable engine-worker`, keeps it alive (restart with back-off) and forwards to it.
+class WorkerClient final : public Generator {
+ public:
+  // Starts the first worker and waits until it is ready or has failed for good; its error comes back as it was.
+  static Result<std::unique_ptr<WorkerClient>> start(const std::string& executable, const EngineConfig& config);
+  ~WorkerClient() override;
+  Result<std::unique_ptr<TokenStream>> submit(GenerationRequest request) override;
+  EngineStats stats() const override;
+  const ModelInfo& info() const override;
+  bool ready() const override;
+  // Called once when restarts do not help any more (the server must exit non-zero).
+  void on_gave_up(std::function<void(Error)> callback);
+  int worker_pid() const;  // -1 while there is none
+
+ private:
+  struct State;
+  explicit WorkerClient(std::shared_ptr<State> state);
+  std::shared_ptr<State> state_;
+};
+
+}  // namespace mhub::engine

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "mhub/base/result.h"
+#include "mhub/formats/model_config.h"
+#include "mhub/kernels/backend.h"
+#include "mhub/model/sampling_params.h"
+
+namespace mhub::model {
+
+// One sequence's share of a step. Borrowed for the call.
+struct StepRow {
+  std::span<const int32_t> tokens;        // the tokens to compute now: positions first_position ...
+  int32_t first_position = 0;
+  std::span<const int32_t> block_table;   // covers first_position + tokens.size() positions
+  bool sample = false;                    // sample after the last token of this row
+  const SamplingParams* params = nullptr;
+  std::span<const int32_t> prompt;        // whole prompt (penalties)
+  std::span<const int32_t> output;        // tokens generated so far (penalties, seed index)
+  // Prompt logprobs: for each token of this row, log-probabilities of the token that FOLLOWS it, when
+  // want_prompt_logprobs; next_tokens[i] is that token (-1 at the end).
+  bool want_prompt_logprobs = false;
+  std::span<const int32_t> next_tokens;
+};
+
+struct RowResult {
+  std::optional<int32_t> token;           // set when sampled
+  std::optional<PositionLogprobs> logprobs;
+  std::vector<PositionLogprobs> prompt_logprobs;
+  bool non_finite = false;                // logits were NaN or all -inf: the request must end with an error
+};
+
+// Seam between the engine and a model on a device.
+class ModelRunner {
+ public:
+  virtual ~ModelRunner() = default;
+  virtual std::vector<RowResult> step(std::span<const StepRow> rows) = 0;
+  virtual int64_t num_blocks() const = 0;
+  virtual int64_t block_size() const = 0;
+  virtual int64_t vocab_size() const = 0;
+  virtual int64_t max_model_len() const = 0;
+};
+
+enum class LoadFormat { kAuto, kDummy };
+
+struct RunnerOptions {
+  std::filesystem::path model;            // directory or GGUF file
+  LoadFormat load_format = LoadFormat::kAuto;
+  std::string dtype = "auto";             // auto|half|float16|bfloat16|float|float32
+  int64_t block_size = 16;
+  int64_t max_model_len = 0;              // 0 = the model's own, lowered to what the KV pool holds
+  int64_t max_num_seqs = 256;
+  int64_t max_num_batched_tokens = 2048;
+  uint64_t kv_cache_memory_bytes = 0;     // 0 = from gpu_memory_utilization
+  double gpu_memory_utilization = 0.9;    // share of device memory for weights + workspace + KV
+  uint64_t seed = 0;                      // of dummy weights
+};
+
+// What was planned and loaded, for logs, /metrics and `mhub plan`. Bytes.
+struct MemoryPlan {
+  uint64_t weights_bytes = 0, workspace_bytes = 0, kv_bytes = 0;
+  int64_t num_blocks = 0, block_size = 0, max_model_len = 0;
+  bool max_model_len_lowered = false;
+  std::string kv_dtype, device, compute;
+};
+
+// A loaded causal language model on one back end.
+class LoadedModel : public ModelRunner {
+ public:
+  // Errors: kBadModel (missing, surplus or misshapen tensor by name; unsupported architecture), kDevice (with the
+  // arithmetic when the memory does not hold weights + one sequence of max_model_len).
+  static Result<std::unique_ptr<LoadedModel>> load(std::unique_ptr<kernels::Backend> backend,
+                                                   const RunnerOptions& options);
+  virtual const formats::ModelConfig& config() const = 0;
+  virtual const MemoryPlan& plan() const = 0;
+  // Full logits of every position of one token sequence (no paging state kept), row by row. For evaluation.
+  virtual void forward_logits(std::span<const int32_t> tokens,
+                              const std::function<void(int64_t position, std::span<const float> logits)>& sink) = 0;
+};
+
+}  // namespace mhub::model

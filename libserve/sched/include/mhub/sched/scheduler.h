@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "mhub/base/result.h"
+
+namespace mhub::sched {
+
+using SeqId = uint64_t;
+using BlockId = int32_t;
+using TokenId = int32_t;
+
+enum class Policy { kFcfs, kPriority };
+
+struct SchedulerConfig {
+  int64_t num_blocks = 0;
+  int64_t block_size = 16;
+  int64_t max_model_len = 0;
+  int64_t max_num_seqs = 256;
+  int64_t max_num_batched_tokens = 2048;  // tokens computed per step, prefill and decode together
+  bool enable_prefix_caching = true;
+  Policy policy = Policy::kFcfs;
+};
+
+struct NewSequence {
+  SeqId id = 0;
+  std::vector<TokenId> prompt;
+  int64_t max_tokens = 0;           // generated at most (0 = prompt only)
+  int priority = 0;                 // lower runs earlier (Policy::kPriority)
+  std::string cache_scope;          // sequences share prefix blocks only within one scope (API key, salt)
+  bool read_prefix_cache = true;    // false: every prompt position must be computed (prompt logprobs)
+};
+
+// What one sequence computes in a step. Spans stay valid until the next call of a Scheduler member.
+struct ScheduledSeq {
+  SeqId id = 0;
+  int64_t start = 0;                       // num_computed_tokens before the step
+  std::span<const TokenId> tokens;         // tokens [start, start + tokens.size()) of prompt + output
+  std::span<const BlockId> block_table;
+  bool sample = false;                     // after this step all tokens are computed: the last one is sampled
+  std::span<const TokenId> prompt, output;
+};
+struct ScheduledBatch {
+  std::vector<ScheduledSeq> seqs;
+  int64_t num_tokens = 0;
+  bool empty() const { return seqs.empty(); }
+};
+
+enum class Finish { kStop, kLength, kAbort, kError };
+
+// What the runner produced for one ScheduledSeq, in order.
+struct SeqResult {
+  SeqId id = 0;
+  std::optional<TokenId> token;      // present iff sample was true and the row was finite
+  std::optional<Finish> finish;      // kStop or kError decided outside (stop ids, non-finite logits)
+};
+// What commit() did to a sequence that the caller must tell the client.
+struct SeqUpdate {
+  SeqId id = 0;
+  std::optional<TokenId> token;
+  std::optional<Finish> finish;      // the sequence is gone, its blocks are free
+};
+
+struct SchedulerStats {
+  int64_t running = 0, waiting = 0;
+  int64_t blocks_total = 0, blocks_held = 0, blocks_cached = 0;  // held by sequences / free but still cached
+  uint64_t preemptions = 0;
+  uint64_t prefix_queries_tokens = 0, prefix_hit_tokens = 0;
+};
+
+// Plain C++: no thread, no clock, no device. The engine thread is its only user.
+class Scheduler {
+ public:
+  explicit Scheduler(const SchedulerConfig& config);
+  ~Scheduler();
+  // Refuses (kContextTooLong, with the arithmetic) what can never fit: prompt (+1 when max_tokens > 0) over
+  // max_model_len, or more blocks than the pool has.
+  Result<void> add(NewSequence sequence);
+  // Idempotent; frees the sequence's blocks at once. False when the id is unknown (already finished).
+  bool cancel(SeqId id);
+  // Plans one step: running sequences first (decode, then chunked prefill), then waiting ones while budget, seats and
+  // blocks last. May preempt (recompute) the sequence whose loss is smallest. Empty when there is nothing to do.
+  ScheduledBatch schedule();
+  // Applies the results of the batch that schedule() returned last. Sequences cancelled in between are skipped.
+  std::vector<SeqUpdate> commit(std::span<const SeqResult> results);
+  bool idle() const;
+  SchedulerStats stats() const;
+  int64_t num_cached_tokens(SeqId id) const;  // prompt tokens taken from the prefix cache when it was first scheduled
+  // Asserts the invariants of libserve/README.md (InternalError). For tests and debug builds.
+  void check_invariants() const;
+  // Forgets all cached (not held) prefix blocks.
+  void reset_prefix_cache();
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace mhub::sched

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+# Project-wide settings and the two functions that every room's CMakeLists.txt uses.
+include(GNUInstallDirs)
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+set(CMAKE_RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
+set(CMAKE_LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
+
+find_program(CCACHE ccache)
+if(CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CCACHE})
+endif()
+
+find_package(Threads REQUIRED)
+
+add_library(mhub_options INTERFACE)
+target_compile_options(mhub_options INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Werror
+                                              -fstack-protector-strong)
+target_compile_definitions(mhub_options INTERFACE MHUB_VERSION="${PROJECT_VERSION}")
+target_link_libraries(mhub_options INTERFACE Threads::Threads)
+
+set(MHUB_SANITIZE "" CACHE STRING "Sanitizers for -fsanitize=, e.g. address,undefined or thread")
+if(MHUB_SANITIZE)
+  add_compile_options(-fsanitize=${MHUB_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
+  add_link_options(-fsanitize=${MHUB_SANITIZE})
+else()
+  add_compile_definitions($<$<NOT:$<CONFIG:Debug>>:_FORTIFY_SOURCE=2>)
+endif()
+add_compile_definitions($<$<NOT:$<CONFIG:Release>>:_GLIBCXX_ASSERTIONS>)
+
+# mhub_add_library(<room> SOURCES a.cpp ... LINK <public targets> PRIVATE_LINK <private targets>)
+# makes target mhub_<room> with alias mhub::<room> and the folder's include/ as its public include path.
+function(mhub_add_library room)
+  cmake_parse_arguments(A "" "" "SOURCES;LINK;PRIVATE_LINK" ${ARGN})
+  add_library(mhub_${room} STATIC ${A_SOURCES})
+  add_library(mhub::${room} ALIAS mhub_${room})
+  target_include_directories(mhub_${room} PUBLIC ${CMAKE_CURRENT_SOURCE_DIR}/include PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
+  target_link_libraries(mhub_${room} PUBLIC ${A_LINK} PRIVATE mhub_options ${A_PRIVATE_LINK})
+endfunction()
+
+# mhub_add_test(<name> LABEL unit|contract|e2e|gpu SOURCES a_test.cpp ... LINK <targets>)
+# one GoogleTest program and one ctest entry. Every source is remembered for the "is it built" check of tests/.
+function(mhub_add_test name)
+  cmake_parse_arguments(A "" "LABEL;TIMEOUT" "SOURCES;LINK;ARGS" ${ARGN})
+  if(NOT A_LABEL)
+    set(A_LABEL unit)
+  endif()
+  if(NOT A_TIMEOUT)
+    set(A_TIMEOUT 300)
+  endif()
+  add_executable(${name} ${A_SOURCES})
+  target_link_libraries(${name} PRIVATE mhub_options ${A_LINK} GTest::gtest GTest::gmock GTest::gtest_main)
+  target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR}/tests)
+  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+  add_test(NAME ${name} COMMAND ${name} ${A_ARGS})
+  set_tests_properties(${name} PROPERTIES LABELS ${A_LABEL} TIMEOUT ${A_TIMEOUT}
+    ENVIRONMENT "MHUB_SOURCE_DIR=${PROJECT_SOURCE_DIR};MHUB_BIN=${CMAKE_BINARY_DIR}/bin/mhub")
+  foreach(source ${A_SOURCES})
+    get_filename_component(absolute ${source} ABSOLUTE)
+    set_property(GLOBAL APPEND PROPERTY MHUB_TEST_SOURCES ${absolute})
+  endforeach()
+endfunction()
