@@ -2,12 +2,14 @@
 #include "cli.h"
 
 #include <fmt/format.h>
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <new>
+#include <thread>
 
 namespace mhub::apps {
 namespace {

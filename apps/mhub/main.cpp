@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli.h"
 
-using namespace mhub::apps;
 
 int main(int argc, char** argv) {
+  using namespace mhub::apps;
   Cli cli;
 #ifdef MHUB_HAVE_DOWNLOAD
   add_download(cli);
