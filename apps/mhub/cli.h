@@ -64,5 +64,6 @@ void add_mirror(Cli& cli);
 void add_quantize(Cli& cli);
 void add_serve(Cli& cli);
 void add_engine_worker(Cli& cli);
+void add_docs(Cli& cli);
 
 }  // namespace mhub::apps

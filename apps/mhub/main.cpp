@@ -35,5 +35,6 @@ int main(int argc, char** argv) {
 #ifdef MHUB_HAVE_ENGINE_WORKER
   add_engine_worker(cli);
 #endif
+  add_docs(cli);
   return cli.run(argc, argv);
 }

@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Everything the test suite needs, then the whole suite; closes with ctest's summary.
+# MHUB_JOBS: parallel compile jobs (default: one per core). Where nvcc is found the CUDA plug-in is compiled too.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+./packaging/deps.sh
+options=()
+export PATH="$PATH:/usr/local/cuda/bin"
+if command -v nvcc >/dev/null 2>&1; then options+=(-DMHUB_BUILD_CUDA=ON); fi
+# Clients of other makers that the end-to-end tests drive (openai, modelscope, huggingface_hub). Without the Python
+# package index those tests are left out, with a line; everything else runs.
+requirements=tests/e2e/requirements.txt
+if ! cmp -s "$requirements" .venv/requirements.txt; then
+  rm -rf .venv
+  if python3 -m venv .venv && .venv/bin/pip install -q --disable-pip-version-check -r "$requirements"; then
+    cp "$requirements" .venv/requirements.txt
+  else
+    rm -rf .venv
+    echo "test.sh: the Python package index does not answer: tests against other clients are left out" >&2
+  fi
+fi
+cmake --preset dev "${options[@]}" >/dev/null
+cmake --build build/dev -j "${MHUB_JOBS:-$(nproc)}"
+exec ctest --test-dir build/dev --output-on-failure --timeout 600
