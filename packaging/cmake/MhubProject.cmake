@@ -31,6 +31,13 @@ else()
 endif()
 add_compile_definitions($<$<NOT:$<CONFIG:Release>>:_GLIBCXX_ASSERTIONS>)
 
+# Optional folder with reference results of other implementations (models/, fixtures/, tokenizers/, templates/). Tests
+# that find it compare with it; without it they use only what the repository makes.
+set(MHUB_SHARED_DIR "" CACHE PATH "Folder of reference models and results for tests (optional)")
+if(NOT MHUB_SHARED_DIR AND IS_DIRECTORY ${PROJECT_SOURCE_DIR}/../shared/models)
+  get_filename_component(MHUB_SHARED_DIR ${PROJECT_SOURCE_DIR}/../shared ABSOLUTE)
+endif()
+
 # mhub_add_library(<room> SOURCES a.cpp ... LINK <public targets> PRIVATE_LINK <private targets>)
 # makes target mhub_<room> with alias mhub::<room> and the folder's include/ as its public include path.
 function(mhub_add_library room)
@@ -57,7 +64,7 @@ function(mhub_add_test name)
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
   add_test(NAME ${name} COMMAND ${name} ${A_ARGS})
   set_tests_properties(${name} PROPERTIES LABELS ${A_LABEL} TIMEOUT ${A_TIMEOUT}
-    ENVIRONMENT "MHUB_SOURCE_DIR=${PROJECT_SOURCE_DIR};MHUB_BIN=${CMAKE_BINARY_DIR}/bin/mhub")
+    ENVIRONMENT "MHUB_SOURCE_DIR=${PROJECT_SOURCE_DIR};MHUB_BIN=${CMAKE_BINARY_DIR}/bin/mhub;MHUB_SHARED_DIR=${MHUB_SHARED_DIR}")
   foreach(source ${A_SOURCES})
     get_filename_component(absolute ${source} ABSOLUTE)
     set_property(GLOBAL APPEND PROPERTY MHUB_TEST_SOURCES ${absolute})

@@ -2,7 +2,7 @@
 """64 streamed chats at once through a KV pool that holds a quarter of what they need: every text equals the same
 request sent alone (greedy, float32), no block leaks, prefix hits are counted."""
 import concurrent.futures
-import os
+import re
 import tempfile
 import time
 import unittest
@@ -11,6 +11,7 @@ import harness
 
 CHATS = 64
 MAX_TOKENS = 32
+POOL_BYTES = 256 << 20
 
 
 def chat_text(url, messages):
@@ -39,10 +40,9 @@ class ConcurrentChats(unittest.TestCase):
             model = harness.make_model(directory)
             chats = prompts()
             with harness.Running("serve", model, "--port", "0", "--dtype", "float32", "--no-enable-prefix-caching",
-                                 home=directory) as server:
+                                 "--kv-cache-memory-bytes", str(POOL_BYTES), home=directory) as server:
                 alone = [chat_text(server.url, chat) for chat in chats]
-                _, models = harness.request(server.url + "/v1/models")
-                block_bytes = self.block_bytes(server)
+                block_bytes = POOL_BYTES // self.num_blocks(server)
             tokens = sum(usage["total_tokens"] for _, usage in alone)
             blocks = max(tokens // 4, max(u["total_tokens"] for _, u in alone) + 16) // 16 + 1
             length = max(u["total_tokens"] for _, u in alone) + 16
@@ -62,12 +62,11 @@ class ConcurrentChats(unittest.TestCase):
                       f"{harness.metric(server.url, 'vllm:prefix_cache_queries_total'):.0f} tokens")
 
     @staticmethod
-    def block_bytes(server):
-        """KV bytes of one block, from what the server says it planned."""
+    def num_blocks(server):
+        """Blocks of the pool, from what the server says it planned."""
         _, text = harness.request(server.url + "/metrics")
         line = next(line for line in text.splitlines() if line.startswith("vllm:cache_config_info{"))
-        fields = dict(part.split("=", 1) for part in line[line.index("{") + 1:line.rindex("}")].split(","))
-        return int(fields["block_bytes"].strip('"'))
+        return int(re.search(r'num_gpu_blocks="(\d+)"', line).group(1))
 
 
 if __name__ == "__main__":
