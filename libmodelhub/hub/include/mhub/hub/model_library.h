@@ -26,6 +26,7 @@ struct HubConfig {
   double connect_timeout_seconds = 15;
   double stall_timeout_seconds = 30;
   int retries = 8;                            // per extent without progress
+  double registry_timeout_seconds = 15;       // how long to wait for another process's registry transaction
 };
 
 struct DownloadOptions {

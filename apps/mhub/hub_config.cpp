@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "hub_config.h"
+
+#include <fmt/format.h>
+
+#include <charconv>
+
+#include "cli.h"
+
+namespace mhub::apps {
+namespace {
+
+Error bad_value(const char* name, const std::string& value, const std::string& what) {
+  return {ErrorCode::kUsage, fmt::format("read {}='{}': {}", name, printable(value), what), "correct or unset it", ""};
+}
+
+template <typename T>
+Result<T> number(const Environment& environment, const char* name, T absent, T smallest, T largest) {
+  const std::string text = environment(name);
+  if (text.empty()) return absent;
+  T value{};
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size() || !(value >= smallest && value <= largest)) {
+    return bad_value(name, text, fmt::format("not a number from {} to {}", smallest, largest));
+  }
+  return value;
+}
+
+// Scheme added where missing, trailing '/' removed.
+Result<std::string> endpoint(const char* name, std::string text) {
+  while (text.ends_with('/')) text.pop_back();
+  if (text.find("://") == std::string::npos) text = "https://" + text;
+  const auto ref = hub::ModelRef::parse(text + "/org/name");
+  if (!ref || !ref->endpoint || *ref->endpoint != text) return bad_value(name, text, "not http(s)://host[:port]");
+  return text;
+}
+
+Result<std::filesystem::path> home_directory(const Environment& environment) {
+  if (const std::string home = environment("MHUB_HOME"); !home.empty()) return std::filesystem::absolute(home);
+  if (const std::string data = environment("XDG_DATA_HOME"); data.starts_with('/')) {
+    return std::filesystem::path(data) / "mhub";
+  }
+  const std::string home = environment("HOME");
+  if (home.empty()) {
+    return Error{ErrorCode::kUsage, "find the model store: neither MHUB_HOME nor XDG_DATA_HOME nor HOME is set",
+                 "set MHUB_HOME", ""};
+  }
+  return std::filesystem::path(home) / ".local" / "share" / "mhub";
+}
+
+}  // namespace
+
+Result<hub::HubConfig> hub_config_from(const Environment& environment) {
+  hub::HubConfig config;
+  MHUB_TRY(config.home, home_directory(environment));
+  if (const std::string source = environment("MHUB_SOURCE"); !source.empty()) {
+    const auto parsed = hub::parse_source(source);
+    if (!parsed) return bad_value("MHUB_SOURCE", source, "not modelscope or huggingface");
+    config.default_source = *parsed;
+  }
+  for (const char* name : {"MODELSCOPE_DOMAIN", "MODELSCOPE_ENDPOINT"}) {
+    if (const std::string text = environment(name); !text.empty()) {
+      MHUB_TRY(config.modelscope_endpoint, endpoint(name, text));
+    }
+  }
+  if (const std::string text = environment("HF_ENDPOINT"); !text.empty()) {
+    MHUB_TRY(config.huggingface_endpoint, endpoint("HF_ENDPOINT", text));
+  }
+  config.modelscope_token = environment("MODELSCOPE_API_TOKEN");
+  config.huggingface_token = environment("HF_TOKEN");
+  MHUB_TRY(config.max_workers, number(environment, "MHUB_MAX_WORKERS", config.max_workers, 1, 64));
+  MHUB_TRY(config.connect_timeout_seconds,
+           number(environment, "MHUB_TIMEOUT", config.connect_timeout_seconds, 0.01, 3600.0));
+  MHUB_TRY(config.stall_timeout_seconds,
+           number(environment, "MHUB_STALL_TIMEOUT", config.stall_timeout_seconds, 0.01, 3600.0));
+  MHUB_TRY(config.retries, number(environment, "MHUB_RETRIES", config.retries, 0, 1000));
+  MHUB_TRY(config.registry_timeout_seconds,
+           number(environment, "MHUB_REGISTRY_TIMEOUT", config.registry_timeout_seconds, 0.0, 3600.0));
+  return config;
+}
+
+Result<hub::HubConfig> hub_config_from_environment() {
+  return hub_config_from(env);
+}
+
+Result<std::unique_ptr<hub::ModelLibrary>> open_library() {
+  MHUB_TRY(const hub::HubConfig config, hub_config_from_environment());
+  return hub::ModelLibrary::open(config);
+}
+
+}  // namespace mhub::apps

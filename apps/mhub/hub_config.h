@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "mhub/base/result.h"
+#include "mhub/hub/model_library.h"
+
+namespace mhub::apps {
+
+using Environment = std::function<std::string(const char* name)>;  // "" when unset
+
+// HubConfig from environment variables, defaults where unset. kUsage names the variable that cannot be read.
+//   MHUB_HOME, else XDG_DATA_HOME/mhub, else HOME/.local/share/mhub
+//   MHUB_SOURCE; MODELSCOPE_ENDPOINT (or the older MODELSCOPE_DOMAIN), HF_ENDPOINT; MODELSCOPE_API_TOKEN, HF_TOKEN
+//   MHUB_MAX_WORKERS, MHUB_TIMEOUT, MHUB_STALL_TIMEOUT, MHUB_RETRIES, MHUB_REGISTRY_TIMEOUT
+// Flags are bound over the result by the command that has them.
+Result<hub::HubConfig> hub_config_from(const Environment& environment);
+Result<hub::HubConfig> hub_config_from_environment();
+
+// The library of hub_config_from_environment().
+Result<std::unique_ptr<hub::ModelLibrary>> open_library();
+
+}  // namespace mhub::apps
