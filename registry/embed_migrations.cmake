@@ -1,0 +1,16 @@
+# SPDX-License-Identifier: Apache-2.0
+# cmake -DFILES=a.sql;b.sql -DOUTPUT=migrations.inc -P embed_migrations.cmake
+set(text "")
+set(expected 0)
+foreach(file ${FILES})
+  math(EXPR expected "${expected} + 1")
+  get_filename_component(name ${file} NAME_WE)
+  string(REGEX MATCH "^[0-9][0-9][0-9][0-9]" number ${name})
+  string(REGEX REPLACE "^0+" "" version "${number}")
+  if(NOT version EQUAL expected)
+    message(FATAL_ERROR "${file}: expected migration number ${expected}")
+  endif()
+  file(READ ${file} sql)
+  string(APPEND text "{${version}, \"${name}\", R\"sql(${sql})sql\"},\n")
+endforeach()
+file(WRITE ${OUTPUT} "${text}")
