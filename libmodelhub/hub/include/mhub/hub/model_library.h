@@ -85,15 +85,26 @@ class ModelLibrary {
   Result<DownloadSummary> download(const ModelRef& ref, const DownloadOptions& options, ProgressSink& progress,
                                    std::stop_token stop);
   Result<std::vector<registry::ModelRecord>> list();
-  // MODEL as typed: registered name or alias, directory or GGUF path, or a ref whose name is registered.
+  // MODEL as typed: registered name or alias, a ref whose name is registered (the organisation may be left out where
+  // that is unique), or a directory or GGUF path. A path without a row gives id 0, no files, and `path` is what
+  // formats::locate_model found there. kModelNotFound.
   Result<registry::ModelRecord> find(const std::string& model);
+  // Hashes every file of the row. Damage is in the report, not an error; files found good get their row refreshed.
   Result<VerifyReport> verify(const std::string& model, std::stop_token stop);
   struct Removed { registry::ModelRecord model; bool files_deleted = false; };
+  // Row and, for a model in the store, its files. kPolicy while a process has one of them open.
   Result<Removed> remove(const std::string& model);
-  // A directory of safetensors or a GGUF file, by hardlink, else reflink, else copy. name "" = from the path.
-  Result<registry::ModelRecord> import(const std::filesystem::path& path, const std::string& name);
-  // Adds a directory that mhub itself just wrote (quantize), with its card, hashing its files.
-  Result<registry::ModelRecord> register_directory(const std::filesystem::path& dir, registry::ModelRecord model);
+  // A directory of safetensors or a GGUF file (all its parts), by hardlink, else reflink, else copy, into the store under
+  // "local/NAME". name "" = from the path. kBadModel before anything is written when the headers are not valid.
+  Result<registry::ModelRecord> import(const std::filesystem::path& path, const std::string& name,
+                                       std::stop_token stop = {});
+  // An empty directory on the store's file system, to write a model into before register_directory.
+  Result<std::filesystem::path> make_staging_directory();
+  // Adds a directory that mhub itself just wrote (quantize), hashing its files. `model` has at least a name (rules of
+  // import). With model.in_store `dir` is moved to its place in the store, else it stays. Empty fields (source, commit,
+  // format, quantization, architecture) are filled in.
+  Result<registry::ModelRecord> register_directory(const std::filesystem::path& dir, registry::ModelRecord model,
+                                                   std::stop_token stop = {});
   registry::Registry& registry();
   const HubConfig& config() const;
 
