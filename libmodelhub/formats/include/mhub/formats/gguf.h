@@ -30,6 +30,15 @@ struct GgufFile {
   std::optional<std::string> string(std::string_view key) const;
 };
 
+// One file of a (possibly split) model: its own metadata and tensors. Offsets count from the start of the file.
+struct GgufPart {
+  uint32_t version = 3;
+  std::map<std::string, GgufValue, std::less<>> metadata;  // string views point into the parsed bytes
+  std::vector<TensorEntry> tensors;                        // in file order
+};
+// `file` is the whole file and outlives the result; `path` only names it in errors. Errors: kBadModel.
+Result<GgufPart> parse_gguf(std::span<const std::byte> file, const std::filesystem::path& path);
+
 // Parses and validates one GGUF file (or, given part 1 of name-00001-of-000NN.gguf, all parts). Errors: kBadModel.
 Result<GgufFile> open_gguf(const std::filesystem::path& file);
 

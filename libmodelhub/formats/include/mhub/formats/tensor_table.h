@@ -27,6 +27,7 @@ struct TensorTable {
   std::vector<std::shared_ptr<const MappedFile>> files;
   std::map<std::string, TensorEntry, std::less<>> tensors;
   std::map<std::string, std::string> metadata;  // safetensors __metadata__ of the first file
+  std::map<std::string, std::string, std::less<>> unsupported;  // tensors of an unreadable dtype: name -> dtype
 
   const TensorEntry* find(std::string_view name) const;
   const std::byte* data(const TensorEntry& entry) const;

@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <utility>
+
+#include "mhub/base/error.h"
+
+namespace mhub::formats {
+
+// kBadModel: "reading FILE: what". `what` carries the byte offset or JSON pointer, the value seen and the limit.
+inline Error bad_model(const std::filesystem::path& file, const std::string& what, std::string hint = "") {
+  return {ErrorCode::kBadModel, "reading " + printable(file.string(), 1024) + ": " + what, std::move(hint), ""};
+}
+
+}  // namespace mhub::formats
