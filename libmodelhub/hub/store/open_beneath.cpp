@@ -20,7 +20,24 @@ Error escape_error(std::string_view relative, std::string_view why) {
           "remove the link or choose another directory", ""};
 }
 
-// Component by component, for kernels (or sandboxes) without openat2.
+Result<UniqueFd> open_resolved(int dir_fd, const std::string& relative, int flags, mode_t mode) {
+  open_how how{};
+  how.flags = static_cast<uint64_t>(flags);
+  how.mode = (flags & O_CREAT) ? mode : 0;
+  how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
+  for (;;) {
+    const long fd = syscall(SYS_openat2, dir_fd, relative.c_str(), &how, sizeof(how));
+    if (fd >= 0) return UniqueFd(static_cast<int>(fd));
+    if (errno == EINTR || errno == EAGAIN) continue;
+    if (errno == ENOSYS || errno == EPERM || errno == E2BIG) return walk_beneath(dir_fd, relative, flags, mode);
+    if (errno == ELOOP) return escape_error(relative, "a symbolic link is in the way");
+    if (errno == EXDEV) return escape_error(relative, "it leads out of its directory");
+    return disk_error("open", relative, errno);
+  }
+}
+
+}  // namespace
+
 Result<UniqueFd> walk_beneath(int dir_fd, const std::string& relative, int flags, mode_t mode) {
   UniqueFd current;
   size_t begin = 0;
@@ -46,24 +63,6 @@ Result<UniqueFd> walk_beneath(int dir_fd, const std::string& relative, int flags
     begin = slash + 1;
   }
 }
-
-Result<UniqueFd> open_resolved(int dir_fd, const std::string& relative, int flags, mode_t mode) {
-  open_how how{};
-  how.flags = static_cast<uint64_t>(flags);
-  how.mode = (flags & O_CREAT) ? mode : 0;
-  how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
-  for (;;) {
-    const long fd = syscall(SYS_openat2, dir_fd, relative.c_str(), &how, sizeof(how));
-    if (fd >= 0) return UniqueFd(static_cast<int>(fd));
-    if (errno == EINTR || errno == EAGAIN) continue;
-    if (errno == ENOSYS || errno == EPERM || errno == E2BIG) return walk_beneath(dir_fd, relative, flags, mode);
-    if (errno == ELOOP) return escape_error(relative, "a symbolic link is in the way");
-    if (errno == EXDEV) return escape_error(relative, "it leads out of its directory");
-    return disk_error("open", relative, errno);
-  }
-}
-
-}  // namespace
 
 Error disk_error(const std::string& action, const std::string& path, int error_number) {
   std::string hint = "check the disk";

@@ -24,6 +24,9 @@ Result<UniqueFd> open_directory(const std::filesystem::path& dir, bool create);
 Result<UniqueFd> open_beneath(int dir_fd, std::string_view relative, int flags, mode_t mode = 0644,
                               bool regular_only = true);
 
+// The walk that open_beneath falls back to; flags as given.
+Result<UniqueFd> walk_beneath(int dir_fd, const std::string& relative, int flags, mode_t mode);
+
 // Creates the directories that lead to `relative` and returns the last of them with the leaf name: for renameat/linkat.
 struct ParentDirectory {
   UniqueFd fd;
