@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <fmt/format.h>
+
+#include "cli.h"
+#include "hub_config.h"
+#include "mhub/base/bytes.h"
+#include "model_json.h"
+
+namespace mhub::apps {
+namespace {
+
+struct ImportOptions {
+  std::string path, name;
+};
+
+Result<void> import_model(const Cli& cli, const ImportOptions& options) {
+  MHUB_TRY(const auto library, open_library());
+  MHUB_TRY(const auto model, library->import(options.path, options.name, cli.stop_token()));
+  if (cli.json()) {
+    cli.print_json(model_json(model));
+    return {};
+  }
+  cli.note(fmt::format("imported {} ({}, {}, {} in {} files)", model.name, model.format, model.quantization,
+                       human_bytes(model.total_bytes()), model.files.size()));
+  cli.print_line(model.path);
+  return {};
+}
+
+}  // namespace
+
+void add_import(Cli& cli) {
+  auto options = std::make_shared<ImportOptions>();
+  CLI::App* command = cli.command(
+      "import", "Take a model from this disk into the store: a directory of safetensors or a GGUF file",
+      "  mhub import ./model.gguf --name tiny\n  mhub import ~/.cache/modelscope/hub/models/org/name --name org/name",
+      [&cli, options] { return import_model(cli, *options); });
+  command->add_option("PATH", options->path, "Directory or GGUF file; linked, not copied, where the disk allows")
+      ->required();
+  command->add_option("--name", options->name, "Name in the registry, NAME meaning local/NAME; absent: from the path");
+  cli.add_json_flag(command);
+}
+
+}  // namespace mhub::apps
