@@ -47,8 +47,8 @@ class Buffer {
 class PreparedWeight {
  public:
   virtual ~PreparedWeight() = default;
-  virtual int64_t rows() const = 0;  // out features, sum over the stacked parts
-  virtual int64_t cols() const = 0;  // in features
+  virtual int64_t rows() const = 0;           // out features, sum over the stacked parts
+  virtual int64_t cols() const = 0;           // in features
   virtual size_t resident_bytes() const = 0;  // bytes this weight holds itself (0 when it reads the source in place)
 };
 
@@ -77,8 +77,8 @@ enum class Compute {
 
 struct BackendOptions {
   Compute compute = Compute::kFast;
-  int num_threads = 0;          // 0 = one per physical core available to the process
-  std::string force_isa;        // tests: "scalar", "avx2", "avx512"; empty = best
+  int num_threads = 0;    // 0 = one per physical core available to the process
+  std::string force_isa;  // tests: "scalar", "avx2", "avx512"; empty = best
 };
 
 struct DeviceFacts {
@@ -158,8 +158,8 @@ class Backend {
 // The CPU back end; always built. Throws BackendError on an unknown force_isa.
 std::unique_ptr<Backend> make_cpu_backend(const BackendOptions& options);
 
-// Looks for libmhub_cuda.so (beside the binary, or in $MHUB_BACKEND_PATH given by the caller) and loads it where a driver
-// answers. null with *why (one line) when it cannot.
+// Looks for libmhub_cuda.so (beside the binary, or in $MHUB_BACKEND_PATH given by the caller) and loads it where a
+// driver answers. null with *why (one line) when it cannot.
 std::unique_ptr<Backend> load_cuda_backend(const BackendOptions& options, std::string_view search_path,
                                            std::string* why);
 

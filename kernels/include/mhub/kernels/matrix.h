@@ -16,11 +16,12 @@ struct MatrixSource {
   int64_t rows = 0;
   int64_t cols = 0;
   const void* data = nullptr;
-  // Group quantization (compressed-tensors, dtype kU4 or kI8): W[n,k] = scale[n, k/group] * (q[n,k] - zero[n, k/group]).
+  // Group quantization (compressed-tensors, dtype kU4 or kI8): W[n,k] = scale[n, k/group] * (q[n,k] - zero[n,
+  // k/group]).
   //  kU4: data is I32 [rows, ceil(cols/8)], nibble i of word c = column 8c+i, stored as q + 8 (q in -8..7).
   //  kI8: data is I8 [rows, cols] (int-quantized), or I32 words of 4 bytes stored as q + 128 when packed_i8 is true.
-  int64_t group_size = 0;           // columns per scale; cols when one scale per row
-  const void* scales = nullptr;     // [rows, ceil(cols/group_size)] of scale_dtype
+  int64_t group_size = 0;        // columns per scale; cols when one scale per row
+  const void* scales = nullptr;  // [rows, ceil(cols/group_size)] of scale_dtype
   DType scale_dtype = DType::kF32;
   // Optional zero points in q's signed range: packed like the weights but along rows, I32 [ceil(rows/pf), groups],
   // pf = 8 (kU4) or 4 (kI8), stored with the same offset (8 or 128). null = symmetric (zero 0).
@@ -28,8 +29,8 @@ struct MatrixSource {
   bool packed_i8 = false;
 };
 
-// Writes rows [first_row, first_row + num_rows) as float32 [num_rows, cols]. Exact for every type (float32 arithmetic in
-// the order the format's reference decoder uses). Precondition: the source is valid for its dtype.
+// Writes rows [first_row, first_row + num_rows) as float32 [num_rows, cols]. Exact for every type (float32 arithmetic
+// in the order the format's reference decoder uses). Precondition: the source is valid for its dtype.
 void dequantize_rows(const MatrixSource& source, int64_t first_row, int64_t num_rows, float* out);
 
 }  // namespace mhub::kernels

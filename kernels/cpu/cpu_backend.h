@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string>
+
+#include "attention.h"
+#include "isa.h"
+#include "linear.h"
+#include "mhub/kernels/backend.h"
+#include "thread_pool.h"
+
+namespace mhub::kernels::cpu {
+
+class CpuBackend final : public Backend {
+ public:
+  CpuBackend(const BackendOptions& options, const Isa& isa, std::span<const int> cores);
+
+  const DeviceFacts& facts() const override;
+  Compute compute() const override { return compute_; }
+
+  std::unique_ptr<Buffer> allocate(size_t bytes) override;
+  void copy_to_device(void* dst, const void* src, size_t bytes) override;
+  void copy_to_host(void* dst, const void* src, size_t bytes) override;
+  std::unique_ptr<KvCache> make_kv_cache(const KvShape& shape, DType dtype) override;
+  DType preferred_kv_dtype() const override { return compute_ == Compute::kFast ? DType::kF16 : DType::kF32; }
+
+  std::unique_ptr<PreparedWeight> prepare(std::span<const MatrixSource> stacked, bool keep_source,
+                                          std::string* why) override;
+  std::unique_ptr<PreparedWeight> prepare_embedding(const MatrixSource& table, bool keep_source,
+                                                    std::string* why) override;
+
+  void embedding(TensorView out, std::span<const int32_t> ids, const PreparedWeight& table) override;
+  void rms_norm(TensorView out, TensorView x, const float* weight, float eps) override;
+  void add_rms_norm(TensorView out, TensorView residual, TensorView x, const float* weight, float eps) override;
+  void linear(TensorView out, TensorView x, const PreparedWeight& weight, const float* bias) override;
+  void silu_mul(TensorView out, TensorView gate_up) override;
+  void rope_and_write_kv(TensorView q, TensorView k, TensorView v, std::span<const int32_t> positions,
+                         std::span<const int32_t> slot_mapping, const float* cos_sin, int64_t rotary_dim,
+                         RopeStyle style, KvCache& cache, int64_t layer) override;
+  void paged_attention(TensorView out, TensorView q, const AttentionMetadata& metadata, float scale,
+                       const KvCache& cache, int64_t layer) override;
+  void gather_rows(TensorView out, TensorView x, std::span<const int32_t> rows) override;
+
+ private:
+  // Runs fn(row) for each row; on the pool when rows * cols is worth waking it.
+  template <class F>
+  void for_rows(int64_t rows, int64_t cols, F fn);
+
+  Compute compute_;
+  const Isa& isa_;
+  mutable DeviceFacts facts_;  // the memory figures are read anew on each call
+  ThreadPool pool_;
+  Linear linear_;
+  Attention attention_;
+};
+
+}  // namespace mhub::kernels::cpu

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "host_memory.h"
+
+#include <sys/mman.h>
+
+#include "host.h"
+
+namespace mhub::kernels::cpu {
+namespace {
+constexpr size_t kHugePage = size_t{2} << 20;
+constexpr size_t kAskSystem = size_t{64} << 20;  // below this an allocation is not checked against free memory
+}  // namespace
+
+HostMemory HostMemory::allocate(size_t bytes) {
+  HostMemory memory;
+  if (bytes == 0 || bytes > SIZE_MAX / 2) return memory;
+  if (bytes >= kAskSystem && bytes > memory_facts().available) return memory;
+  const size_t alignment = bytes >= kHugePage ? kHugePage : 64;
+  const size_t rounded = (bytes + 63) / 64 * 64;
+  memory.data_.reset(std::aligned_alloc(alignment, rounded));
+  if (!memory.data_) return memory;
+  if (alignment == kHugePage) madvise(memory.data_.get(), rounded, MADV_HUGEPAGE);  // refusal only costs speed
+  memory.bytes_ = bytes;
+  return memory;
+}
+
+}  // namespace mhub::kernels::cpu

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+// The functions that exist once per instruction set, and the plain structs they take. Everything a file compiled with
+// special flags sees must be free of inline functions with external linkage: the linker could hand such a copy to code
+// that runs on an older CPU. So: no standard library here or in ops_*.h.
+#pragma once
+
+#include <cstdint>
+
+#include "mhub/kernels/dtype.h"
+
+namespace mhub::kernels::cpu {
+
+// out[t][r] = sum_k x[t][k] * w[r][k] + bias[r]; w is row-major F32, F16 or BF16.
+struct DotTile {
+  const uint8_t* w;
+  DType dtype;
+  int64_t w_row_bytes;
+  int64_t rows;
+  const float* x;
+  int64_t x_stride;
+  int64_t tokens;
+  int64_t k;
+  float* out;
+  int64_t out_stride;
+  const float* bias;  // may be null
+};
+
+constexpr int64_t kAttentionRows = 32;   // query rows (token, head) of one tile
+constexpr int64_t kAttentionChunk = 64;  // context positions between two updates of the running maximum
+
+// Query rows [row_begin, row_end) of one sequence and one KV head, row = token * group + head, against context
+// positions [kv_begin, kv_end); row's own limit is position first_position + token. At most kAttentionRows rows.
+struct AttentionTile {
+  const float* q;  // of the KV head's first query head at the sequence's first token
+  float* out;
+  int64_t q_stride, out_stride;  // elements between tokens
+  int64_t group, head_dim;
+  int64_t row_begin, row_end;
+  int64_t first_position;
+  int64_t kv_begin, kv_end;
+  // Block b of this layer and KV head: keys [head_dim, block_size] at kv + b * block_stride, values
+  // [block_size, head_dim] at the same place + value_offset (bytes).
+  const uint8_t* kv;
+  int64_t block_stride, value_offset, block_size;
+  DType kv_dtype;
+  const int32_t* block_table;
+  float scale;
+  float* scratch;  // attention_scratch_floats(head_dim)
+  // For a context split over several tiles: row i's sum of weighted values goes to result [rows, head_dim] instead of
+  // out, its maximum and sum of weights to partial[2 * i]. Both null = the tile covers the whole context.
+  float* result;
+  float* partial;
+};
+constexpr int64_t attention_scratch_floats(int64_t head_dim) {
+  return kAttentionRows * (2 * head_dim + kAttentionChunk + 2);
+}
+
+struct Isa {
+  const char* name;
+  void (*rms_norm)(float* out, const float* x, const float* weight, int64_t n, float eps);
+  void (*add)(float* sum, const float* x, int64_t n);
+  void (*silu_mul)(float* out, const float* gate, const float* up, int64_t n);
+  // Rotates one head in place; cos and sin have `half` values.
+  void (*rope)(float* head, const float* cos, const float* sin, int64_t half, bool interleaved);
+  // Converts to a KV dtype; destination elements lie dst_step elements apart.
+  void (*store)(void* dst, DType dtype, int64_t dst_step, const float* src, int64_t n);
+  void (*dot)(const DotTile& tile);
+  void (*attention)(const AttentionTile& tile);
+};
+
+const Isa& scalar_isa();
+
+}  // namespace mhub::kernels::cpu

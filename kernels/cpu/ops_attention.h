@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: Apache-2.0
+// One attention tile with online softmax. Keys lie transposed in their block, so that scores of consecutive positions
+// fill a vector; values lie row by row, so that a head's elements do. No horizontal sums but one per row and chunk.
+#pragma once
+
+#include "ops_rows.h"
+
+namespace mhub::kernels::cpu {
+namespace {
+
+// scores[r][i] = sum_d q[r][d] * keys[d][i], i < n <= V::kWidth.
+template <class V, class Load, int R>
+void score_block(const float* q, int64_t head_dim, const typename Load::Element* keys, int64_t key_stride, int64_t n,
+                 float* scores) {
+  V sum[R];
+  for (int r = 0; r < R; ++r) sum[r] = V::set(0.0f);
+  if (n == V::kWidth) {
+    for (int64_t d = 0; d < head_dim; ++d) {
+      const V k = Load::load(keys + d * key_stride);
+      for (int r = 0; r < R; ++r) sum[r] = fma(V::set(q[r * head_dim + d]), k, sum[r]);
+    }
+  } else {
+    for (int64_t d = 0; d < head_dim; ++d) {
+      const V k = Load::load_n(keys + d * key_stride, n);
+      for (int r = 0; r < R; ++r) sum[r] = fma(V::set(q[r * head_dim + d]), k, sum[r]);
+    }
+  }
+  for (int r = 0; r < R; ++r) sum[r].store_n(scores + r * kAttentionChunk, n);
+}
+
+// out[r][d .. d + n) += sum_i weights[r][i] * values[i][d .. d + n), C vectors wide.
+template <class V, class Load, int R, int C>
+void value_block(float* out, int64_t head_dim, const float* weights, const uint8_t* const* values, int64_t count,
+                 int64_t d, int64_t n) {
+  V sum[R][C];
+  for (int r = 0; r < R; ++r) {
+    for (int c = 0; c < C; ++c) sum[r][c] = V::load_n(out + r * head_dim + d + c * V::kWidth, n - c * V::kWidth);
+  }
+  for (int64_t i = 0; i < count; ++i) {
+    const auto* row = reinterpret_cast<const typename Load::Element*>(values[i]) + d;
+    V v[C];
+    for (int c = 0; c < C; ++c) {
+      v[c] = n == C * V::kWidth ? Load::load(row + c * V::kWidth) : Load::load_n(row, n);
+    }
+    for (int r = 0; r < R; ++r) {
+      const V p = V::set(weights[r * kAttentionChunk + i]);
+      for (int c = 0; c < C; ++c) sum[r][c] = fma(p, v[c], sum[r][c]);
+    }
+  }
+  for (int r = 0; r < R; ++r) {
+    for (int c = 0; c < C; ++c) sum[r][c].store_n(out + r * head_dim + d + c * V::kWidth, n - c * V::kWidth);
+  }
+}
+
+template <class V, class Load, int R>
+void value_rows(float* out, int64_t head_dim, const float* weights, const uint8_t* const* values, int64_t count) {
+  int64_t d = 0;
+  for (; d + 4 * V::kWidth <= head_dim; d += 4 * V::kWidth)
+    value_block<V, Load, R, 4>(out, head_dim, weights, values, count, d, 4 * V::kWidth);
+  for (; d < head_dim; d += V::kWidth)
+    value_block<V, Load, R, 1>(out, head_dim, weights, values, count, d, least(V::kWidth, head_dim - d));
+}
+
+// Calls f.template operator()<R>(first row) over all rows, with R = V::kRowTile while it fits.
+template <class V, class F>
+void for_row_tiles(int64_t rows, F f) {
+  int64_t r = 0;
+  for (; r + V::kRowTile <= rows; r += V::kRowTile) f.template operator()<V::kRowTile>(r);
+  if constexpr (V::kRowTile > 2) {
+    for (; r + 2 <= rows; r += 2) f.template operator()<2>(r);
+  }
+  for (; r < rows; ++r) f.template operator()<1>(r);
+}
+
+template <class V, class Load>
+class AttentionRun {
+ public:
+  explicit AttentionRun(const AttentionTile& tile)
+      : t_(tile),
+        rows_(tile.row_end - tile.row_begin),
+        q_(tile.scratch),
+        out_(q_ + kAttentionRows * tile.head_dim),
+        scores_(out_ + kAttentionRows * tile.head_dim),
+        maximum_(scores_ + kAttentionRows * kAttentionChunk),
+        sum_(maximum_ + kAttentionRows) {}
+
+  void run() {
+    begin();
+    const int64_t last = t_.first_position + (t_.row_end - 1) / t_.group;
+    const int64_t end = least(t_.kv_end, last + 1);
+    for (int64_t chunk = t_.kv_begin; chunk < end; chunk += kAttentionChunk) {
+      const int64_t count = least(kAttentionChunk, end - chunk);
+      score(chunk, count);
+      for (int64_t r = 0; r < rows_; ++r) soften(r, chunk, count);
+      for_row_tiles<V>(rows_, [&]<int R>(int64_t r) {
+        value_rows<V, Load, R>(out_ + r * t_.head_dim, t_.head_dim, scores_ + r * kAttentionChunk, values_, count);
+      });
+    }
+    finish();
+  }
+
+ private:
+  static constexpr float kLowest = -3.0e38f;
+
+  int64_t token(int64_t r) const { return (t_.row_begin + r) / t_.group; }
+  int64_t offset(int64_t r, int64_t stride) const {
+    return token(r) * stride + (t_.row_begin + r) % t_.group * t_.head_dim;
+  }
+
+  void begin() {
+    const V scale = V::set(t_.scale), zero = V::set(0.0f);
+    for (int64_t r = 0; r < rows_; ++r) {
+      maximum_[r] = kLowest;
+      sum_[r] = 0.0f;
+      for_each_vector<V>(t_.head_dim, [&](int64_t i, int64_t w) {
+        (V::load_n(t_.q + offset(r, t_.q_stride) + i, w) * scale).store_n(q_ + r * t_.head_dim + i, w);
+        zero.store_n(out_ + r * t_.head_dim + i, w);
+      });
+    }
+  }
+
+  void score(int64_t chunk, int64_t count) {
+    using Element = typename Load::Element;
+    for (int64_t i = 0; i < count;) {
+      const int64_t position = chunk + i, in_block = position % t_.block_size;
+      const uint8_t* block = t_.kv + t_.block_table[position / t_.block_size] * t_.block_stride;
+      const int64_t n = least(least(V::kWidth, t_.block_size - in_block), count - i);
+      const Element* keys = reinterpret_cast<const Element*>(block) + in_block;
+      for (int64_t j = 0; j < n; ++j) {
+        values_[i + j] = block + t_.value_offset + (in_block + j) * t_.head_dim * static_cast<int64_t>(sizeof(Element));
+      }
+      for_row_tiles<V>(rows_, [&]<int R>(int64_t r) {
+        score_block<V, Load, R>(q_ + r * t_.head_dim, t_.head_dim, keys, t_.block_size, n,
+                                scores_ + r * kAttentionChunk + i);
+      });
+      i += n;
+    }
+  }
+
+  // Turns row r's scores into weights relative to its new maximum and rescales what it has summed so far.
+  void soften(int64_t r, int64_t chunk, int64_t count) {
+    float* s = scores_ + r * kAttentionChunk;
+    const int64_t limit = t_.first_position + token(r) + 1 - chunk;
+    const int64_t visible = limit < 0 ? 0 : least(count, limit);
+    for (int64_t i = visible; i < count; ++i) s[i] = 0.0f;
+    if (visible == 0) return;
+    float top = maximum_[r];
+    for_each_vector<V>(visible, [&](int64_t i, int64_t w) {
+      if (w == V::kWidth) {
+        const float m = V::load(s + i).reduce_max();
+        top = m > top ? m : top;
+      } else {
+        for (int64_t j = i; j < i + w; ++j) top = s[j] > top ? s[j] : top;
+      }
+    });
+    const float rescale = maximum_[r] == kLowest ? 0.0f : exp(V::set(maximum_[r] - top)).first();
+    V sum = V::set(0.0f);
+    float tail = 0.0f;
+    for_each_vector<V>(visible, [&](int64_t i, int64_t w) {
+      const V p = exp(V::load_n(s + i, w) - V::set(top));
+      p.store_n(s + i, w);
+      if (w == V::kWidth) {
+        sum = sum + p;
+      } else {
+        for (int64_t j = i; j < i + w; ++j) tail += s[j];
+      }
+    });
+    sum_[r] = sum_[r] * rescale + sum.reduce_add() + tail;
+    if (maximum_[r] != top) {
+      const V factor = V::set(rescale);
+      float* out = out_ + r * t_.head_dim;
+      for_each_vector<V>(t_.head_dim,
+                         [&](int64_t i, int64_t w) { (V::load_n(out + i, w) * factor).store_n(out + i, w); });
+    }
+    maximum_[r] = top;
+  }
+
+  void finish() {
+    for (int64_t r = 0; r < rows_; ++r) {
+      const V factor = V::set(t_.partial == nullptr && sum_[r] > 0.0f ? 1.0f / sum_[r] : 1.0f);
+      float* out = t_.partial == nullptr ? t_.out + offset(r, t_.out_stride) : t_.result + r * t_.head_dim;
+      for_each_vector<V>(t_.head_dim, [&](int64_t i, int64_t w) {
+        (V::load_n(out_ + r * t_.head_dim + i, w) * factor).store_n(out + i, w);
+      });
+      if (t_.partial == nullptr) continue;
+      t_.partial[2 * r] = maximum_[r];
+      t_.partial[2 * r + 1] = sum_[r];
+    }
+  }
+
+  const AttentionTile& t_;
+  int64_t rows_;
+  float *q_, *out_, *scores_, *maximum_, *sum_;
+  const uint8_t* values_[kAttentionChunk];
+};
+
+template <class V>
+void attention(const AttentionTile& tile) {
+  switch (tile.kv_dtype) {
+    case DType::kF16:
+      return AttentionRun<V, AsF16<V>>(tile).run();
+    case DType::kBF16:
+      return AttentionRun<V, AsBF16<V>>(tile).run();
+    default:
+      return AttentionRun<V, AsF32<V>>(tile).run();
+  }
+}
+
+}  // namespace
+}  // namespace mhub::kernels::cpu

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <dlfcn.h>
+
+#include <filesystem>
+#include <string>
+
+#include "cuda/abi.h"
+#include "mhub/kernels/backend.h"
+
+namespace mhub::kernels {
+namespace {
+
+std::string library_path(std::string_view search_path) {
+  namespace fs = std::filesystem;
+  constexpr const char* kName = "libmhub_cuda.so";
+  if (!search_path.empty()) {
+    const fs::path given(search_path);
+    return (given.extension() == ".so" ? given : given / kName).string();
+  }
+  std::error_code ignored;
+  return (fs::read_symlink("/proc/self/exe", ignored).parent_path() / kName).string();
+}
+
+}  // namespace
+
+std::unique_ptr<Backend> load_cuda_backend(const BackendOptions& options, std::string_view search_path,
+                                           std::string* why) {
+  const auto refuse = [why](std::string reason) -> std::unique_ptr<Backend> {
+    if (why != nullptr) *why = std::move(reason);
+    return nullptr;
+  };
+  const std::string path = library_path(search_path);
+  if (std::error_code ignored; !std::filesystem::exists(path, ignored))
+    return refuse("no CUDA back end: " + path + " does not exist");
+  // Never closed: CUDA's run-time library does not survive being unloaded.
+  void* library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
+  if (library == nullptr) return refuse("cannot load " + path + ": " + dlerror());
+  const auto open = reinterpret_cast<cuda::OpenBackend*>(dlsym(library, cuda::kOpenBackendSymbol));
+  if (open == nullptr) return refuse(path + " is not a back end of this mhub version");
+  char reason[cuda::kReasonBytes] = {};
+  Backend* backend = open(&options, reason);
+  if (backend == nullptr) return refuse(reason);
+  return std::unique_ptr<Backend>(backend);
+}
+
+}  // namespace mhub::kernels

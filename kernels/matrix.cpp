@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "mhub/kernels/matrix.h"
+
+#include "block_decode.h"
+#include "group_codes.h"
+#include "half.h"
+#include "mhub/kernels/backend.h"
+
+namespace mhub::kernels {
+namespace {
+
+void decode_plain(const MatrixSource& s, int64_t row, float* out) {
+  const uint8_t* bytes = static_cast<const uint8_t*>(s.data);
+  switch (s.dtype) {
+    case DType::kF32:
+      std::memcpy(out, bytes + row * s.cols * 4, static_cast<size_t>(s.cols) * 4);
+      return;
+    case DType::kF16:
+      for (int64_t c = 0; c < s.cols; ++c)
+        out[c] = float_from_f16(load_unaligned<uint16_t>(bytes + 2 * (row * s.cols + c)));
+      return;
+    case DType::kBF16:
+      for (int64_t c = 0; c < s.cols; ++c)
+        out[c] = float_from_bf16(load_unaligned<uint16_t>(bytes + 2 * (row * s.cols + c)));
+      return;
+    default:
+      throw BackendError("no decoder for a matrix of " + std::string(dtype_info(s.dtype).name));
+  }
+}
+
+void decode_groups(const MatrixSource& s, int64_t row, float* out) {
+  const GroupCodes codes(s);
+  for (int64_t c = 0; c < s.cols; ++c) {
+    const int64_t group = c / s.group_size;
+    out[c] = codes.scale(row, group) * static_cast<float>(codes.code(row, c) - codes.zero(row, group));
+  }
+}
+
+}  // namespace
+
+void dequantize_rows(const MatrixSource& source, int64_t first_row, int64_t num_rows, float* out) {
+  if (first_row < 0 || num_rows < 0 || first_row + num_rows > source.rows)
+    throw BackendError("dequantize_rows: rows past the end of the matrix");
+  for (int64_t row = first_row; row < first_row + num_rows; ++row, out += source.cols) {
+    if (is_block_type(source.dtype)) {
+      const auto stride = row_bytes(source.dtype, static_cast<uint64_t>(source.cols));
+      if (!stride) throw BackendError("dequantize_rows: columns are no multiple of the block");
+      decode_blocks(source.dtype, static_cast<const uint8_t*>(source.data) + row * static_cast<int64_t>(*stride),
+                    source.cols, out);
+    } else if (source.dtype == DType::kU4 || source.dtype == DType::kI8) {
+      decode_groups(source, row, out);
+    } else {
+      decode_plain(source, row, out);
+    }
+  }
+}
+
+}  // namespace mhub::kernels

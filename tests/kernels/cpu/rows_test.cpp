@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+// Row operations on each instruction set: norm, activation, rotation, lookup.
+#include <gtest/gtest.h>
+
+#include "isas.h"
+#include "support/random_matrix.h"
+#include "support/ref_ops.h"
+
+namespace mhub::kernels {
+namespace {
+
+using testing::random_floats;
+
+class RowsTest : public ::testing::TestWithParam<std::string> {
+ protected:
+  std::mt19937 rng_{1};
+  std::unique_ptr<Backend> backend_ = backend(GetParam());
+};
+
+TEST_P(RowsTest, RmsNorm) {
+  for (int64_t rows : {0, 1, 3, 64}) {
+    for (int64_t cols : {1, 7, 16, 33, 576, 2048}) {
+      const std::vector<float> w = random_floats(rng_, cols);
+      std::vector<float> x = random_floats(rng_, rows * cols), y = random_floats(rng_, rows * cols), out(x.size());
+      backend_->rms_norm(view(out, rows, cols), view(x, rows, cols), w.data(), 1e-5f);
+      std::vector<double> expected = ref::rms_norm(x, w, 1e-5);
+      for (size_t i = 0; i < out.size(); ++i) ASSERT_NEAR(out[i], expected[i], 2e-5 * (1 + std::abs(expected[i])));
+
+      std::vector<float> residual = x, sum = x;
+      for (size_t i = 0; i < sum.size(); ++i) sum[i] += y[i];
+      backend_->add_rms_norm(view(out, rows, cols), view(residual, rows, cols), view(y, rows, cols), w.data(), 1e-5f);
+      expected = ref::rms_norm(sum, w, 1e-5);
+      EXPECT_EQ(residual, sum);
+      for (size_t i = 0; i < out.size(); ++i) ASSERT_NEAR(out[i], expected[i], 2e-5 * (1 + std::abs(expected[i])));
+    }
+  }
+}
+
+TEST_P(RowsTest, SiluMul) {
+  for (int64_t rows : {0, 1, 5, 40}) {
+    for (int64_t cols : {1, 15, 16, 1536}) {
+      std::vector<float> x = random_floats(rng_, rows * 2 * cols, 4.0f), out(static_cast<size_t>(rows * cols));
+      if (!x.empty()) x.front() = 120.0f, x.back() = -2.0f;
+      if (x.size() > 1) x[1] = -120.0f;
+      backend_->silu_mul(view(out, rows, cols), view(x, rows, 2 * cols));
+      for (int64_t r = 0; r < rows; ++r) {
+        for (int64_t c = 0; c < cols; ++c) {
+          const double up = x[static_cast<size_t>(r * 2 * cols + cols + c)];
+          const double e = ref::silu(x[static_cast<size_t>(r * 2 * cols + c)]) * up;
+          ASSERT_NEAR(out[static_cast<size_t>(r * cols + c)], e, 1e-5 * (1e-3 + std::abs(e))) << r << "," << c;
+        }
+      }
+    }
+  }
+}
+
+TEST_P(RowsTest, RopeRotatesAndFillsTheCache) {
+  constexpr int64_t kTokens = 37, kHeads = 3, kKvHeads = 2, kDim = 24, kMaxPosition = 50;
+  constexpr int32_t kBlock = 4;
+  for (const int64_t rotary : {24, 10}) {
+    for (const RopeStyle style : {RopeStyle::kHalf, RopeStyle::kInterleaved}) {
+      auto cache = backend_->make_kv_cache(
+          {.layers = 2, .num_blocks = 12, .block_size = kBlock, .num_kv_heads = kKvHeads, .head_dim = kDim},
+          DType::kF32);
+      const std::vector<float> table = random_floats(rng_, kMaxPosition * rotary);
+      std::vector<float> q = random_floats(rng_, kTokens * kHeads * kDim);
+      std::vector<float> k = random_floats(rng_, kTokens * kKvHeads * kDim);
+      std::vector<float> v = random_floats(rng_, kTokens * kKvHeads * kDim);
+      const std::vector<float> q0 = q, k0 = k;
+      std::vector<int32_t> positions, slots;
+      for (int32_t t = 0; t < kTokens; ++t) {
+        positions.push_back((t * 7) % kMaxPosition);
+        slots.push_back((t + 5) % 48);
+      }
+      backend_->rope_and_write_kv(view(q, kTokens, kHeads * kDim), view(k, kTokens, kKvHeads * kDim),
+                                  view(v, kTokens, kKvHeads * kDim), positions, slots, table.data(), rotary, style,
+                                  *cache, 1);
+      for (int64_t t = 0; t < kTokens; ++t) {
+        const float* cs = table.data() + positions[static_cast<size_t>(t)] * rotary;
+        const bool interleaved = style == RopeStyle::kInterleaved;
+        for (int64_t h = 0; h < kHeads; ++h) {
+          const size_t at = static_cast<size_t>((t * kHeads + h) * kDim);
+          const auto e = ref::rope(q0.data() + at, kDim, cs, rotary / 2, interleaved);
+          for (size_t d = 0; d < kDim; ++d) ASSERT_NEAR(q[at + d], e[d], 1e-5);
+        }
+        // A context of one token returns its value exactly: read the cache back through attention.
+        std::vector<float> one_q(kKvHeads * kDim, 1.0f), out(kKvHeads * kDim);
+        const std::vector<int32_t> cu = {0, 1},
+                                   lens = {static_cast<int32_t>(slots[static_cast<size_t>(t)] % kBlock + 1)};
+        const std::vector<int32_t> blocks = {slots[static_cast<size_t>(t)] / kBlock};
+        if (lens[0] != 1) continue;
+        backend_->paged_attention(view(out, 1, kKvHeads * kDim), view(one_q, 1, kKvHeads * kDim), {cu, lens, blocks, 1},
+                                  1.0f, *cache, 1);
+        for (size_t i = 0; i < out.size(); ++i) ASSERT_EQ(out[i], v[static_cast<size_t>(t * kKvHeads * kDim) + i]);
+      }
+    }
+  }
+}
+
+TEST_P(RowsTest, EmbeddingAndGather) {
+  for (const DType dtype : {DType::kF32, DType::kBF16, DType::kQ8_0, DType::kQ4_1, DType::kQ6_K}) {
+    const auto table = testing::random_matrix(rng_, {.dtype = dtype}, 40, 256);
+    const std::vector<float> values = table.decoded();
+    for (const bool keep : {false, true}) {
+      std::string why;
+      const auto weight = backend_->prepare_embedding(table.source, keep, &why);
+      ASSERT_NE(weight, nullptr) << why;
+      const std::vector<int32_t> ids = {39, 0, 17, 17};
+      std::vector<float> out(4 * 256), gathered(2 * 256);
+      backend_->embedding(view(out, 4, 256), ids, *weight);
+      for (size_t i = 0; i < out.size(); ++i)
+        ASSERT_EQ(out[i], values[static_cast<size_t>(ids[i / 256]) * 256 + i % 256]);
+      const std::vector<int32_t> rows = {2, 0};
+      backend_->gather_rows(view(gathered, 2, 256), view(out, 4, 256), rows);
+      EXPECT_TRUE(std::equal(gathered.begin(), gathered.begin() + 256, out.begin() + 512));
+      EXPECT_TRUE(std::equal(gathered.begin() + 256, gathered.end(), out.begin()));
+      std::vector<float> none;
+      backend_->embedding(view(none, 0, 256), {}, *weight);
+      EXPECT_THROW(backend_->embedding(view(out, 1, 256), std::vector<int32_t>{40}, *weight), BackendError);
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Isas, RowsTest, ::testing::ValuesIn(isas()), [](const auto& p) { return p.param; });
+
+}  // namespace
+}  // namespace mhub::kernels
