@@ -93,9 +93,7 @@ void add_tensor_files(const formats::TensorTable& table, InspectedModel& model) 
   for (const auto& file : table.files) model.tensor_files.push_back(file->path());
 }
 
-}  // namespace
-
-Result<InspectedModel> inspect_model(const formats::ModelLocation& location) {
+Result<InspectedModel> read_headers(const formats::ModelLocation& location) {
   InspectedModel model;
   if (location.kind == formats::ModelLocation::Kind::kGguf) {
     MHUB_TRY(const formats::GgufFile gguf, formats::open_gguf(location.path));
@@ -112,6 +110,14 @@ Result<InspectedModel> inspect_model(const formats::ModelLocation& location) {
   model.facts.quantization = dominant_dtype(table);
   add_config_facts(config, model.facts);
   add_tensor_files(table, model);
+  return model;
+}
+
+}  // namespace
+
+Result<InspectedModel> inspect_model(const formats::ModelLocation& location) {
+  auto model = read_headers(location);
+  if (!model && model.error().hint.empty()) model.error().hint = "get a good copy of the file";
   return model;
 }
 

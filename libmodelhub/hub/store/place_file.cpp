@@ -39,7 +39,9 @@ Result<HashedFile> copy_bytes(int from, int to, uint64_t size, const std::string
   Sha256 hash;
   HashedFile copied;
   for (;;) {
-    if (stop.stop_requested()) return Error{ErrorCode::kInterrupted, fmt::format("copy {}: interrupted", name), "", ""};
+    if (stop.stop_requested())
+      return Error{ErrorCode::kInterrupted, fmt::format("copy {}: interrupted", name), "run the same command again",
+                   ""};
     const ssize_t n = pread(from, buffer.data(), buffer.size(), static_cast<off_t>(copied.bytes));
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) return disk_error("read", name, errno);

@@ -69,7 +69,9 @@ Result<HashedFile> hash_descriptor(int fd, const std::string& what, std::stop_to
   Sha256 hash;
   HashedFile file;
   for (;;) {
-    if (stop.stop_requested()) return Error{ErrorCode::kInterrupted, fmt::format("hash {}: interrupted", what), "", ""};
+    if (stop.stop_requested())
+      return Error{ErrorCode::kInterrupted, fmt::format("hash {}: interrupted", what), "run the same command again",
+                   ""};
     const ssize_t n = pread(fd, buffer.data(), buffer.size(), static_cast<off_t>(file.bytes));
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) {
