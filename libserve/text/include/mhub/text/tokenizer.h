@@ -29,6 +29,14 @@ struct TextSpan {
   SpecialTokens specials = SpecialTokens::kParse;
 };
 
+// The decoder of one stream of ids; see Detokenizer.
+class StreamDecoder {
+ public:
+  virtual ~StreamDecoder() = default;
+  virtual std::string push(TokenId id) = 0;
+  virtual std::string flush() = 0;
+};
+
 // Immutable and thread-safe after construction.
 class Tokenizer {
  public:
@@ -40,6 +48,8 @@ class Tokenizer {
   virtual std::vector<TokenId> encode_spans(std::span<const TextSpan> spans) const = 0;
   // Whole text of ids; ill-formed UTF-8 becomes U+FFFD per maximal ill-formed subpart (as the reference decoder does).
   virtual std::string decode(std::span<const TokenId> ids, bool skip_special_tokens) const = 0;
+  // May not outlive the tokenizer.
+  virtual std::unique_ptr<StreamDecoder> stream_decoder(bool skip_special_tokens) const = 0;
 
   virtual int64_t vocab_size() const = 0;               // ids are 0..vocab_size()-1 (padding rows excluded)
   virtual std::string_view token_text(TokenId id) const = 0;  // as stored ("Ġthe", "<|im_end|>"); "" when unknown
@@ -52,11 +62,13 @@ class Tokenizer {
 
 // tokenizer.json + tokenizer_config.json of a model directory.
 Result<std::shared_ptr<const Tokenizer>> load_tokenizer(const std::filesystem::path& dir);
-// The vocabulary inside a GGUF file (tokenizer.ggml.model = "gpt2"; other kinds are kBadModel naming the kind).
+// The vocabulary inside a GGUF file (tokenizer.ggml.model = "gpt2"; other kinds are kBadModel naming the kind). The
+// file may be closed afterwards.
 Result<std::shared_ptr<const Tokenizer>> tokenizer_from_gguf(const formats::GgufFile& gguf);
 
-// Incremental decoder of one stream: never emits half a character; the concatenation of all pieces equals
-// Tokenizer::decode of all ids. O(1) amortised per token.
+// Incremental decoder of one stream: never emits half a character, and holds a U+FFFD back until more text follows. The
+// concatenation of all pieces equals Tokenizer::decode of all ids (one exception, for ill-formed runs of <0xNN> tokens,
+// in libserve/text/README.md). O(1) amortised per token.
 class Detokenizer {
  public:
   Detokenizer(std::shared_ptr<const Tokenizer> tokenizer, bool skip_special_tokens);
@@ -67,10 +79,7 @@ class Detokenizer {
 
  private:
   std::shared_ptr<const Tokenizer> tokenizer_;
-  bool skip_special_tokens_;
-  std::vector<TokenId> window_;
-  size_t prefix_ = 0;
-  size_t emitted_ = 0;
+  std::unique_ptr<StreamDecoder> decoder_;
 };
 
 }  // namespace mhub::text

@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "bpe.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <bit>
+#include <queue>
+
+#include "byte_alphabet.h"
+#include "utf8.h"
+
+namespace mhub::text {
+namespace {
+
+constexpr size_t kShortPiece = 48;  // up to here a scan for the best pair beats the queue
+
+uint64_t pair_key(TokenId left, TokenId right) {
+  return static_cast<uint64_t>(static_cast<uint32_t>(left)) << 32 | static_cast<uint32_t>(right);
+}
+uint64_t mix(uint64_t key) {
+  key *= 0x9E3779B97F4A7C15ull;
+  return key ^ key >> 32;
+}
+
+}  // namespace
+
+Result<BpeModel> BpeModel::create(const Vocabulary& vocabulary, const std::vector<Merge>& merges, BpeOptions options) {
+  BpeModel model;
+  model.vocabulary_ = &vocabulary;
+  model.options_ = std::move(options);
+  if (model.options_.unk_token) {
+    model.unk_ = vocabulary.find(*model.options_.unk_token);
+    if (model.unk_ == kNoToken) {
+      return Error{ErrorCode::kBadModel,
+                   fmt::format("reading the tokenizer: unk_token \"{}\" is not in the vocabulary",
+                               printable(*model.options_.unk_token, 40)),
+                   "the tokenizer file is damaged; download it again", ""};
+    }
+  }
+  for (unsigned byte = 0; byte < 256; ++byte) {
+    std::string name;
+    if (model.options_.alphabet == BpeAlphabet::kBytes) {
+      append_byte_symbol(name, static_cast<unsigned char>(byte));
+    } else {
+      name = fmt::format("<0x{:02X}>", byte);
+    }
+    model.byte_ids_[byte] = vocabulary.find(name);
+  }
+  for (unsigned c = 0; c < 128; ++c) model.ascii_ids_[c] = vocabulary.find(std::string(1, static_cast<char>(c)));
+  MHUB_CHECK_OK(model.add_merges(merges));
+  return model;
+}
+
+Result<void> BpeModel::add_merges(const std::vector<Merge>& merges) {
+  pairs_.assign(std::bit_ceil(merges.size() * 2 + 16), {});
+  std::string joined;
+  TokenId guess = 0;  // products mostly follow each other in the vocabulary
+  for (size_t rank = 0; rank < merges.size(); ++rank) {
+    const auto& [left, right] = merges[rank];
+    const TokenId left_id = vocabulary_->find(left);
+    const TokenId right_id = vocabulary_->find(right);
+    joined.assign(left).append(right);
+    TokenId product = ++guess;
+    if (!vocabulary_->contains(guess) || vocabulary_->text(guess) != joined) product = vocabulary_->find(joined);
+    if (left_id == kNoToken || right_id == kNoToken || product == kNoToken) {
+      return Error{ErrorCode::kBadModel,
+                   fmt::format("reading the merges: number {} (\"{}\" + \"{}\") names a token that is not in the vocabulary",
+                               rank, printable(left, 40), printable(right, 40)),
+                   "the tokenizer file is damaged; download it again", ""};
+    }
+    guess = product;
+    insert_pair(left_id, right_id, {static_cast<uint32_t>(rank), product});
+  }
+  return {};
+}
+
+void BpeModel::insert_pair(TokenId left, TokenId right, Product product) {
+  const uint64_t key = pair_key(left, right);
+  const size_t mask = pairs_.size() - 1;
+  size_t slot = mix(key) & mask;
+  while (pairs_[slot].pair != kNoPair && pairs_[slot].pair != key) slot = (slot + 1) & mask;
+  pairs_[slot] = {key, product};
+}
+
+const BpeModel::Product* BpeModel::find_pair(TokenId left, TokenId right) const {
+  const uint64_t key = pair_key(left, right);
+  const size_t mask = pairs_.size() - 1;
+  for (size_t slot = mix(key) & mask; pairs_[slot].pair != kNoPair; slot = (slot + 1) & mask) {
+    if (pairs_[slot].pair == key) return &pairs_[slot].product;
+  }
+  return nullptr;
+}
+
+void BpeModel::encode(std::string_view piece, std::vector<TokenId>& out) const {
+  if (piece.empty()) return;
+  if (options_.ignore_merges) {
+    const TokenId whole = options_.alphabet == BpeAlphabet::kBytes ? vocabulary_->find(to_byte_alphabet(piece))
+                                                                   : vocabulary_->find(piece);
+    if (whole != kNoToken) {
+      out.push_back(whole);
+      return;
+    }
+  }
+  std::vector<TokenId> ids;
+  ids.reserve(piece.size());
+  first_symbols(piece, ids);
+  if (ids.size() <= kShortPiece) {
+    merge_short(ids);
+  } else {
+    merge_long(ids);
+  }
+  out.insert(out.end(), ids.begin(), ids.end());
+}
+
+void BpeModel::first_symbols(std::string_view piece, std::vector<TokenId>& out) const {
+  bool unknown_open = false;
+  if (options_.alphabet == BpeAlphabet::kBytes) {
+    for (const char c : piece) {
+      const TokenId id = byte_ids_[static_cast<unsigned char>(c)];
+      if (id != kNoToken) {
+        out.push_back(id);
+        unknown_open = false;
+      } else if (unk_ != kNoToken && !(options_.fuse_unk && unknown_open)) {
+        out.push_back(unk_);
+        unknown_open = true;
+      }
+    }
+    return;
+  }
+  for (size_t pos = 0; pos < piece.size();) {
+    const Utf8Char c = decode_utf8(piece, pos);
+    const std::string_view text = piece.substr(pos, c.length);
+    const TokenId id = c.code_point < 128 ? ascii_ids_[c.code_point] : vocabulary_->find(text);
+    if (id != kNoToken) {
+      out.push_back(id);
+      unknown_open = false;
+    } else {
+      add_unknown_char(text, unknown_open, out);
+    }
+    pos += c.length;
+  }
+}
+
+void BpeModel::add_unknown_char(std::string_view text, bool& unknown_open, std::vector<TokenId>& out) const {
+  const auto byte_id = [&](char c) { return byte_ids_[static_cast<unsigned char>(c)]; };
+  if (options_.byte_fallback && std::all_of(text.begin(), text.end(), [&](char c) { return byte_id(c) != kNoToken; })) {
+    for (const char c : text) out.push_back(byte_id(c));
+    unknown_open = false;
+  } else if (unk_ != kNoToken && !(options_.fuse_unk && unknown_open)) {
+    out.push_back(unk_);
+    unknown_open = true;
+  }
+}
+
+void BpeModel::merge_short(std::vector<TokenId>& ids) const {
+  constexpr uint32_t kNone = UINT32_MAX;
+  std::array<Product, kShortPiece> next{};  // product of ids[i] and ids[i + 1]
+  size_t n = ids.size();
+  const auto look_up = [&](size_t i) {
+    const Product* p = i + 1 < n ? find_pair(ids[i], ids[i + 1]) : nullptr;
+    next[i] = p ? *p : Product{kNone, kNoToken};
+  };
+  for (size_t i = 0; i < n; ++i) look_up(i);
+  while (n > 1) {
+    size_t best = 0;
+    for (size_t i = 1; i + 1 < n; ++i) {
+      if (next[i].rank < next[best].rank) best = i;
+    }
+    if (next[best].rank == kNone) break;
+    ids[best] = next[best].id;
+    for (size_t i = best + 1; i + 1 < n; ++i) {
+      ids[i] = ids[i + 1];
+      next[i] = next[i + 1];
+    }
+    --n;
+    look_up(best);
+    if (best > 0) look_up(best - 1);
+  }
+  ids.resize(n);
+}
+
+void BpeModel::merge_long(std::vector<TokenId>& ids) const {
+  struct Candidate {
+    uint32_t rank;
+    int32_t left;
+    TokenId left_id, right_id;  // a candidate whose symbols have changed since is stale
+    bool operator>(const Candidate& other) const {
+      return rank != other.rank ? rank > other.rank : left > other.left;
+    }
+  };
+  const auto n = static_cast<int32_t>(ids.size());
+  std::vector<Symbol> symbols(ids.size());
+  for (int32_t i = 0; i < n; ++i) {
+    symbols[static_cast<size_t>(i)] = {ids[static_cast<size_t>(i)], i - 1, i + 1 < n ? i + 1 : -1};
+  }
+  const auto symbol = [&](int32_t i) -> Symbol& { return symbols[static_cast<size_t>(i)]; };
+  std::vector<Candidate> initial;
+  const auto candidate = [&](int32_t left) -> std::optional<Candidate> {
+    if (left < 0 || symbol(left).next < 0) return std::nullopt;
+    const TokenId a = symbol(left).id, b = symbol(symbol(left).next).id;
+    const Product* p = find_pair(a, b);
+    return p ? std::optional(Candidate{p->rank, left, a, b}) : std::nullopt;
+  };
+  for (int32_t i = 0; i < n; ++i) {
+    if (const auto c = candidate(i)) initial.push_back(*c);
+  }
+  std::priority_queue<Candidate, std::vector<Candidate>, std::greater<>> queue(std::greater<>{}, std::move(initial));
+  while (!queue.empty()) {
+    const Candidate best = queue.top();
+    queue.pop();
+    Symbol& left = symbol(best.left);
+    if (left.id != best.left_id || left.next < 0 || symbol(left.next).id != best.right_id) continue;
+    Symbol& right = symbol(left.next);
+    left.id = find_pair(best.left_id, best.right_id)->id;
+    right.id = kNoToken;
+    left.next = right.next;
+    if (left.next >= 0) symbol(left.next).previous = best.left;
+    if (const auto c = candidate(best.left)) queue.push(*c);
+    if (const auto c = candidate(left.previous)) queue.push(*c);
+  }
+  ids.clear();
+  for (int32_t i = 0; i >= 0; i = symbol(i).next) ids.push_back(symbol(i).id);
+}
+
+}  // namespace mhub::text

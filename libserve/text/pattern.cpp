@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+#define PCRE2_CODE_UNIT_WIDTH 8
+#include "pattern.h"
+
+#include <fmt/format.h>
+#include <pcre2.h>
+
+#include "scanners.h"
+#include "utf8.h"
+
+namespace mhub::text {
+namespace {
+
+constexpr std::pair<size_t, size_t> kNotFound{std::string_view::npos, std::string_view::npos};
+constexpr uint32_t kMatchLimit = 1'000'000;
+constexpr uint32_t kHeapLimitKib = 64 * 1024;
+constexpr size_t kMaxExpressionBytes = 64 * 1024;
+
+class Literal final : public Pattern {
+ public:
+  explicit Literal(std::string text) : text_(std::move(text)) {}
+  std::pair<size_t, size_t> find(std::string_view text, size_t pos) const override {
+    const size_t at = text_.empty() ? std::string_view::npos : text.find(text_, pos);
+    return at == std::string_view::npos ? kNotFound : std::pair(at, at + text_.size());
+  }
+
+ private:
+  std::string text_;
+};
+
+class KnownRegex final : public Pattern {
+ public:
+  explicit KnownRegex(Scanner scanner) : scanner_(scanner) {}
+  std::pair<size_t, size_t> find(std::string_view text, size_t pos) const override {
+    for (; pos < text.size(); pos += decode_utf8(text, pos).length) {
+      if (const size_t end = scanner_(text, pos); end != kNoMatch) return {pos, end};
+    }
+    return kNotFound;
+  }
+
+ private:
+  Scanner scanner_;
+};
+
+template <auto free_function>
+struct Free {
+  template <typename T>
+  void operator()(T* p) const {
+    free_function(p);
+  }
+};
+using Code = std::unique_ptr<pcre2_code, Free<pcre2_code_free>>;
+using MatchData = std::unique_ptr<pcre2_match_data, Free<pcre2_match_data_free>>;
+using MatchContext = std::unique_ptr<pcre2_match_context, Free<pcre2_match_context_free>>;
+
+class OtherRegex final : public Pattern {
+ public:
+  OtherRegex(Code code, MatchContext context) : code_(std::move(code)), context_(std::move(context)) {}
+  std::pair<size_t, size_t> find(std::string_view text, size_t pos) const override {
+    const MatchData data(pcre2_match_data_create_from_pattern(code_.get(), nullptr));
+    if (!data) throw std::bad_alloc();
+    while (pos < text.size()) {
+      const int found = pcre2_match(code_.get(), reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(), pos, 0,
+                                    data.get(), context_.get());
+      if (found < 0) return kNotFound;  // no match, or a limit was hit
+      const PCRE2_SIZE* range = pcre2_get_ovector_pointer(data.get());
+      if (range[1] > range[0]) return {range[0], range[1]};
+      if (range[0] >= text.size()) break;
+      pos = range[0] + decode_utf8(text, range[0]).length;  // an empty match splits nothing
+    }
+    return kNotFound;
+  }
+
+ private:
+  Code code_;
+  MatchContext context_;
+};
+
+}  // namespace
+
+std::shared_ptr<const Pattern> Pattern::literal(std::string text) {
+  return std::make_shared<Literal>(std::move(text));
+}
+
+Result<std::shared_ptr<const Pattern>> Pattern::regex(std::string_view expression) {
+  if (const Scanner scanner = find_scanner(expression)) {
+    return std::shared_ptr<const Pattern>(std::make_shared<KnownRegex>(scanner));
+  }
+  const auto bad = [&](std::string_view what) {
+    return Error{ErrorCode::kBadModel,
+                 fmt::format("reading the tokenizer: regular expression \"{}\" {}", printable(expression, 120), what),
+                 "this tokenizer is not supported", ""};
+  };
+  if (expression.size() > kMaxExpressionBytes) return bad("is over 64 KiB");
+  int code = 0;
+  PCRE2_SIZE offset = 0;
+  Code compiled(pcre2_compile(reinterpret_cast<PCRE2_SPTR>(expression.data()), expression.size(),
+                              PCRE2_UTF | PCRE2_UCP | PCRE2_MATCH_INVALID_UTF | PCRE2_NEVER_BACKSLASH_C, &code, &offset,
+                              nullptr));
+  if (!compiled) {
+    unsigned char message[160] = {};
+    pcre2_get_error_message(code, message, sizeof message);
+    return bad(fmt::format("does not compile: {} at byte {}", reinterpret_cast<const char*>(message), offset));
+  }
+  MatchContext context(pcre2_match_context_create(nullptr));
+  if (!context) throw std::bad_alloc();
+  pcre2_set_match_limit(context.get(), kMatchLimit);
+  pcre2_set_heap_limit(context.get(), kHeapLimitKib);
+  return std::shared_ptr<const Pattern>(std::make_shared<OtherRegex>(std::move(compiled), std::move(context)));
+}
+
+}  // namespace mhub::text
