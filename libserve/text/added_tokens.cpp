@@ -17,10 +17,10 @@ uint32_t AddedTokenMatcher::child(uint32_t node, unsigned char byte) const {
 Result<void> AddedTokenMatcher::add(std::string_view content, size_t token, bool is_control) {
   if (content.empty()) return {};
   if (content.size() > kMaxAddedTokenBytes) {
-    return Error{ErrorCode::kBadModel,
-                 fmt::format("reading the added tokens: \"{}\" is over {} bytes", printable(content, 40),
-                             kMaxAddedTokenBytes),
-                 "this tokenizer is not supported", ""};
+    return Error{
+        ErrorCode::kBadModel,
+        fmt::format("reading the added tokens: \"{}\" is over {} bytes", printable(content, 40), kMaxAddedTokenBytes),
+        "this tokenizer is not supported", ""};
   }
   uint32_t node = 0;
   for (const char c : content) {

@@ -64,10 +64,11 @@ Result<void> BpeModel::add_merges(const std::vector<Merge>& merges) {
     TokenId product = ++guess;
     if (!vocabulary_->contains(guess) || vocabulary_->text(guess) != joined) product = vocabulary_->find(joined);
     if (left_id == kNoToken || right_id == kNoToken || product == kNoToken) {
-      return Error{ErrorCode::kBadModel,
-                   fmt::format("reading the merges: number {} (\"{}\" + \"{}\") names a token that is not in the vocabulary",
-                               rank, printable(left, 40), printable(right, 40)),
-                   "the tokenizer file is damaged; download it again", ""};
+      return Error{
+          ErrorCode::kBadModel,
+          fmt::format("reading the merges: number {} (\"{}\" + \"{}\") names a token that is not in the vocabulary",
+                      rank, printable(left, 40), printable(right, 40)),
+          "the tokenizer file is damaged; download it again", ""};
     }
     guess = product;
     insert_pair(left_id, right_id, {static_cast<uint32_t>(rank), product});
@@ -185,9 +186,7 @@ void BpeModel::merge_long(std::vector<TokenId>& ids) const {
     uint32_t rank;
     int32_t left;
     TokenId left_id, right_id;  // a candidate whose symbols have changed since is stale
-    bool operator>(const Candidate& other) const {
-      return rank != other.rank ? rank > other.rank : left > other.left;
-    }
+    bool operator>(const Candidate& other) const { return rank != other.rank ? rank > other.rank : left > other.left; }
   };
   const auto n = static_cast<int32_t>(ids.size());
   std::vector<Symbol> symbols(ids.size());

@@ -21,14 +21,17 @@ bool looks_like_control(std::string_view content) {
 bool ends_in_word(std::string_view text) {
   return !text.empty() && is_word(decode_utf8(text, previous_char(text, text.size())).code_point);
 }
-bool begins_with_word(std::string_view text) { return !text.empty() && is_word(decode_utf8(text, 0).code_point); }
+bool begins_with_word(std::string_view text) {
+  return !text.empty() && is_word(decode_utf8(text, 0).code_point);
+}
 bool is_space_at(std::string_view text, size_t pos) {
   return (class_of(decode_utf8(text, pos).code_point) & kSpace) != 0;
 }
 
 class BpeStreamDecoder final : public StreamDecoder {
  public:
-  BpeStreamDecoder(const TokenDecoder& decoder, const std::vector<bool>& skipped) : state_(decoder), skipped_(skipped) {}
+  BpeStreamDecoder(const TokenDecoder& decoder, const std::vector<bool>& skipped)
+      : state_(decoder), skipped_(skipped) {}
   std::string push(TokenId id) override {
     if (id >= 0 && static_cast<size_t>(id) < skipped_.size() && skipped_[static_cast<size_t>(id)]) return {};
     state_.push(id);

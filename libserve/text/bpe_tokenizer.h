@@ -24,7 +24,7 @@ struct TokenizerParts {
   Normalizer normalizer;
   PreTokenizer pre_tokenizer;
   DecoderOptions decoder;
-  std::vector<TokenId> prefix, suffix;     // what the post-processor adds
+  std::vector<TokenId> prefix, suffix;  // what the post-processor adds
   std::optional<TokenId> bos, eos;
 };
 
@@ -52,8 +52,8 @@ class BpeTokenizer final : public Tokenizer {
   std::vector<TokenId> encode_marked(std::string_view text, const UserMarks& user, bool spans) const;
 
   TokenizerParts parts_;
-  Vocabulary added_texts_;            // added tokens that are not in the vocabulary
-  std::vector<bool> special_;         // by id
+  Vocabulary added_texts_;     // added tokens that are not in the vocabulary
+  std::vector<bool> special_;  // by id
   // Matchers of text as given and of normalized text. In span mode control-looking tokens that are not `special`
   // (<|User|>) count as control too: a chat message may not forge a role.
   AddedTokenMatcher raw_, normalized_, raw_spans_, normalized_spans_;

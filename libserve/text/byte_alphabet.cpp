@@ -32,7 +32,9 @@ constexpr Alphabet kAlphabet = make_alphabet();
 
 }  // namespace
 
-void append_byte_symbol(std::string& out, unsigned char byte) { append_utf8(out, kAlphabet.code_point[byte]); }
+void append_byte_symbol(std::string& out, unsigned char byte) {
+  append_utf8(out, kAlphabet.code_point[byte]);
+}
 
 std::string to_byte_alphabet(std::string_view bytes) {
   std::string out;

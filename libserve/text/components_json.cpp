@@ -235,7 +235,8 @@ Result<DecoderOptions> read_decoder(std::optional<Element> component) {
     } else if (type == "Strip" && stage == Stage::kFused) {
       out.strip_left = string_field(part, "content").value_or("");
       const auto start = int_field(part, "start"), stop = int_field(part, "stop");
-      if (out.strip_left.empty() || !start || *start < 0 || stop != 0) return unsupported("decoder", "Strip at the end");
+      if (out.strip_left.empty() || !start || *start < 0 || stop != 0)
+        return unsupported("decoder", "Strip at the end");
       out.strip_left_most = static_cast<size_t>(*start);
       stage = Stage::kStripped;
     } else {

@@ -18,7 +18,7 @@ Result<Normalizer> read_normalizer(std::optional<simdjson::dom::element> compone
 
 struct PreTokenizerSpec {
   PreTokenizer pre_tokenizer;
-  bool bytes = false;   // the model sees raw bytes (ByteLevel is the last step)
+  bool bytes = false;  // the model sees raw bytes (ByteLevel is the last step)
 };
 Result<PreTokenizerSpec> read_pre_tokenizer(std::optional<simdjson::dom::element> component);
 

@@ -58,13 +58,12 @@ bool is_inert(uint32_t c, UnicodeForm form) {
 }
 
 void normalize_block(const MarkedText& source, size_t begin, size_t end, UnicodeForm form, Writer& out) {
-  const auto options = static_cast<utf8proc_option_t>(UTF8PROC_STABLE |
-                                                      (form.compose ? UTF8PROC_COMPOSE : UTF8PROC_DECOMPOSE) |
-                                                      (form.compatibility ? UTF8PROC_COMPAT : 0));
+  const auto options =
+      static_cast<utf8proc_option_t>(UTF8PROC_STABLE | (form.compose ? UTF8PROC_COMPOSE : UTF8PROC_DECOMPOSE) |
+                                     (form.compatibility ? UTF8PROC_COMPAT : 0));
   utf8proc_uint8_t* mapped = nullptr;
   const auto* bytes = reinterpret_cast<const utf8proc_uint8_t*>(source.text.data()) + begin;
-  const utf8proc_ssize_t length =
-      utf8proc_map(bytes, static_cast<utf8proc_ssize_t>(end - begin), &mapped, options);
+  const utf8proc_ssize_t length = utf8proc_map(bytes, static_cast<utf8proc_ssize_t>(end - begin), &mapped, options);
   const std::unique_ptr<utf8proc_uint8_t, decltype(&std::free)> owner(mapped, &std::free);
   if (length == UTF8PROC_ERROR_NOMEM) throw std::bad_alloc();
   if (length < 0) return out.copy(begin, end);
@@ -78,8 +77,8 @@ void normalize_block(const MarkedText& source, size_t begin, size_t end, Unicode
 MarkedText normalize(const MarkedText& source, UnicodeForm form) {
   Writer out(source);
   const std::string_view text = source.text;
-  size_t block = 0;      // start of what is not written yet
-  bool needed = false;   // the block holds a character that is not inert
+  size_t block = 0;     // start of what is not written yet
+  bool needed = false;  // the block holds a character that is not inert
   const auto flush = [&](size_t end) {
     if (needed) {
       normalize_block(source, block, end, form, out);

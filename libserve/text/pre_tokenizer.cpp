@@ -26,10 +26,17 @@ void merge_parts(std::string_view text, const std::vector<Part>& parts, SplitBeh
     bool join = false;
     switch (behavior) {
       case SplitBehavior::kRemoved:
-      case SplitBehavior::kIsolated: break;
-      case SplitBehavior::kContiguous: join = open && open_match == part.match; break;
-      case SplitBehavior::kMergedWithPrevious: join = open && part.match && !open_match; break;
-      case SplitBehavior::kMergedWithNext: join = open && open_match && !part.match; break;
+      case SplitBehavior::kIsolated:
+        break;
+      case SplitBehavior::kContiguous:
+        join = open && open_match == part.match;
+        break;
+      case SplitBehavior::kMergedWithPrevious:
+        join = open && part.match && !open_match;
+        break;
+      case SplitBehavior::kMergedWithNext:
+        join = open && open_match && !part.match;
+        break;
     }
     if (!join) {
       close();
@@ -107,8 +114,8 @@ struct Splitter {
     std::string& replaced = storage.emplace_back();
     replaced.reserve(text.size() + text.size() / 2);
     for (const char c : text) c == ' ' ? replaced.append(step.replacement) : replaced.append(1, c);
-    const bool wanted = step.prepend == MetaspaceStep::Prepend::kAlways ||
-                        (step.prepend == MetaspaceStep::Prepend::kFirst && at_start);
+    const bool wanted =
+        step.prepend == MetaspaceStep::Prepend::kAlways || (step.prepend == MetaspaceStep::Prepend::kFirst && at_start);
     if (wanted && !replaced.starts_with(step.replacement)) replaced.insert(0, step.replacement);
     if (!step.split) {
       out.push_back(replaced);

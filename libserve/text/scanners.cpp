@@ -140,8 +140,8 @@ size_t scan_cl100k(std::string_view text, size_t pos) {
   return end != kNoMatch ? end : scan_newlines_or_spaces(text, pos);
 }
 
-constexpr ClassMask kUpperLike = mask_of(Category::kLu) | mask_of(Category::kLt) | mask_of(Category::kLm) |
-                                 mask_of(Category::kLo) | kMark;
+constexpr ClassMask kUpperLike =
+    mask_of(Category::kLu) | mask_of(Category::kLt) | mask_of(Category::kLm) | mask_of(Category::kLo) | kMark;
 constexpr ClassMask kLowerLike = mask_of(Category::kLl) | mask_of(Category::kLm) | mask_of(Category::kLo) | kMark;
 
 // [upper-like]*[lower-like]+ with the reference engine's backtracking.
@@ -224,7 +224,9 @@ size_t scan_spaced(std::string_view text, size_t pos) {
   return end > start ? end : kNoMatch;
 }
 
-size_t scan_newline(std::string_view text, size_t pos) { return at(text, pos).is_newline() ? pos + 1 : kNoMatch; }
+size_t scan_newline(std::string_view text, size_t pos) {
+  return at(text, pos).is_newline() ? pos + 1 : kNoMatch;
+}
 
 struct Known {
   std::string_view regex;

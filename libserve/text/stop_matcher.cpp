@@ -38,6 +38,8 @@ StopMatcher::Output StopMatcher::push(std::string_view piece) {
   return out;
 }
 
-std::string StopMatcher::flush() { return std::exchange(held_, {}); }
+std::string StopMatcher::flush() {
+  return std::exchange(held_, {});
+}
 
 }  // namespace mhub::text

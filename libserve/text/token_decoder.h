@@ -14,8 +14,8 @@ namespace mhub::text {
 
 // How ids become text.
 struct DecoderOptions {
-  bool byte_level = false;     // token texts spell bytes in the printable alphabet
-  bool byte_fallback = false;  // <0xNN> tokens are bytes
+  bool byte_level = false;                                        // token texts spell bytes in the printable alphabet
+  bool byte_fallback = false;                                     // <0xNN> tokens are bytes
   std::vector<std::pair<std::string, std::string>> replacements;  // applied to each token, in order
   std::string strip_left;      // one character, removed from the front of the whole text ...
   size_t strip_left_most = 0;  // ... up to so many times
@@ -59,8 +59,8 @@ class DecodeState {
   void close_run();
 
   const TokenDecoder* decoder_;
-  std::string ready_;   // well-formed text not handed out yet
-  std::string tail_;    // bytes of an incomplete character, or an open run of fallback bytes
+  std::string ready_;    // well-formed text not handed out yet
+  std::string tail_;     // bytes of an incomplete character, or an open run of fallback bytes
   size_t checked_ = 0;   // bytes of the open run already looked at
   bool broken_ = false;  // the open run holds an ill-formed byte
   size_t strip_left_;

@@ -38,8 +38,7 @@ const PreName* find_pre(std::string_view name) {
         {"", {kGpt2}, false, false, false});
     add({"smollm", "starcoder", "refact", "codeshell", "exaone", "minerva-7b"}, {"", {}, false, false, false});
     add({"command-r"}, {"", {}, true, false, false});
-    add({"deepseek-v3", "deepseek-r1"},
-        {"", {kDeepseek3Digits, kDeepseek3Cjk, kDeepseek3Words}, false, false, false});
+    add({"deepseek-v3", "deepseek-r1"}, {"", {kDeepseek3Digits, kDeepseek3Cjk, kDeepseek3Words}, false, false, false});
     add({"deepseek-coder"},
         {"", {kNewline, kSpacedLetters, kSpacedPunctuation, kDeepseekCjk, kDigit}, false, false, false});
     add({"tekken"}, {"", {kTekken}, false, true, true});

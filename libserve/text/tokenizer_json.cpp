@@ -185,7 +185,8 @@ Result<void> apply_config(std::string_view text, TokenizerParts& parts) {
   const auto class_name = config.find("tokenizer_class");
   const std::string name = class_name != config.end() && class_name->is_string() ? class_name->get<std::string>() : "";
   const bool rebuilds = name == "LlamaTokenizer" || name == "LlamaTokenizerFast" || name == "GemmaTokenizer" ||
-                        name == "GemmaTokenizerFast" || name == "CodeLlamaTokenizer" || name == "CodeLlamaTokenizerFast";
+                        name == "GemmaTokenizerFast" || name == "CodeLlamaTokenizer" ||
+                        name == "CodeLlamaTokenizerFast";
   if (!rebuilds) return {};
   if (const auto add_bos = flag_setting(config, "add_bos_token"); add_bos && parts.bos) {
     parts.prefix = *add_bos ? std::vector<TokenId>{*parts.bos} : std::vector<TokenId>{};
@@ -198,8 +199,8 @@ Result<void> apply_config(std::string_view text, TokenizerParts& parts) {
 
 Result<std::string> read_file(const std::filesystem::path& file, size_t max_bytes) {
   const auto refuse = [&](std::string_view what) {
-    return Error{ErrorCode::kBadModel, fmt::format("reading {}: {}", printable(file.string()), what),
-                 "check the file", ""};
+    return Error{ErrorCode::kBadModel, fmt::format("reading {}: {}", printable(file.string()), what), "check the file",
+                 ""};
   };
   std::ifstream in(file, std::ios::binary | std::ios::ate);
   if (!in) return refuse("it cannot be opened");
@@ -219,7 +220,8 @@ Error no_tokenizer(const std::filesystem::path& dir) {
     kind = "it has a sentencepiece tokenizer.model, which is not supported, and no tokenizer.json";
   } else if (std::filesystem::exists(dir / "tekken.json", ignored)) {
     kind = "it has a tekken.json, which is not supported, and no tokenizer.json";
-  } else if (std::filesystem::exists(dir / "vocab.json", ignored) || std::filesystem::exists(dir / "vocab.txt", ignored)) {
+  } else if (std::filesystem::exists(dir / "vocab.json", ignored) ||
+             std::filesystem::exists(dir / "vocab.txt", ignored)) {
     kind = "it has a bare vocabulary file, which is not supported, and no tokenizer.json";
   }
   return Error{ErrorCode::kBadModel, fmt::format("loading the tokenizer of {}: {}", printable(dir.string()), kind),
@@ -263,8 +265,9 @@ Result<std::shared_ptr<const Tokenizer>> load_tokenizer(const std::filesystem::p
     MHUB_TRY(config, read_file(dir / "tokenizer_config.json", kMaxConfigBytes));
   }
   auto loaded = tokenizer_from_json(tokenizer, config);
-  if (!loaded) loaded.error().message = fmt::format("loading the tokenizer of {}: {}", printable(dir.string()),
-                                                    loaded.error().message);
+  if (!loaded)
+    loaded.error().message =
+        fmt::format("loading the tokenizer of {}: {}", printable(dir.string()), loaded.error().message);
   return loaded;
 }
 

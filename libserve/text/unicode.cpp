@@ -32,9 +32,12 @@ void append_mapped(std::string& out, uint32_t code_point, Case kind) {
   }
   const auto c = static_cast<utf8proc_int32_t>(code_point);
   switch (kind) {
-    case Case::kUpper: return append_utf8(out, static_cast<uint32_t>(utf8proc_toupper(c)));
-    case Case::kLower: return append_utf8(out, static_cast<uint32_t>(utf8proc_tolower(c)));
-    case Case::kTitle: return append_utf8(out, static_cast<uint32_t>(utf8proc_totitle(c)));
+    case Case::kUpper:
+      return append_utf8(out, static_cast<uint32_t>(utf8proc_toupper(c)));
+    case Case::kLower:
+      return append_utf8(out, static_cast<uint32_t>(utf8proc_tolower(c)));
+    case Case::kTitle:
+      return append_utf8(out, static_cast<uint32_t>(utf8proc_totitle(c)));
   }
 }
 
@@ -87,11 +90,14 @@ ClassMask class_of(uint32_t code_point) {
 }
 
 bool is_word(uint32_t c) {
-  constexpr ClassMask kWord = kLetter | kMark | mask_of(Category::kNd) | mask_of(Category::kNl) | mask_of(Category::kPc);
+  constexpr ClassMask kWord =
+      kLetter | kMark | mask_of(Category::kNd) | mask_of(Category::kNl) | mask_of(Category::kPc);
   return (class_of(c) & kWord) != 0 || c == 0x200C || c == 0x200D || (c >= 0x24B6 && c <= 0x24E9);
 }
 
-bool is_python_space(uint32_t c) { return (c >= 0x1C && c <= 0x1F) || (class_of(c) & kSpace) != 0; }
+bool is_python_space(uint32_t c) {
+  return (c >= 0x1C && c <= 0x1F) || (class_of(c) & kSpace) != 0;
+}
 
 std::string to_upper(std::string_view text) {
   std::string out;

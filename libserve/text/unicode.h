@@ -9,13 +9,43 @@ namespace mhub::text {
 
 // General categories in the order of unicode_tables.inc.
 enum class Category : uint8_t {
-  kCn, kLu, kLl, kLt, kLm, kLo, kMn, kMc, kMe, kNd, kNl, kNo, kPc, kPd, kPs, kPe, kPi, kPf, kPo,
-  kSm, kSc, kSk, kSo, kZs, kZl, kZp, kCc, kCf, kCs, kCo,
+  kCn,
+  kLu,
+  kLl,
+  kLt,
+  kLm,
+  kLo,
+  kMn,
+  kMc,
+  kMe,
+  kNd,
+  kNl,
+  kNo,
+  kPc,
+  kPd,
+  kPs,
+  kPe,
+  kPi,
+  kPf,
+  kPo,
+  kSm,
+  kSc,
+  kSk,
+  kSo,
+  kZs,
+  kZl,
+  kZp,
+  kCc,
+  kCf,
+  kCs,
+  kCo,
 };
 
 // A set of general categories; bit 31 is the property White_Space.
 using ClassMask = uint32_t;
-constexpr ClassMask mask_of(Category c) { return 1u << static_cast<unsigned>(c); }
+constexpr ClassMask mask_of(Category c) {
+  return 1u << static_cast<unsigned>(c);
+}
 constexpr ClassMask range_of(Category first, Category last) {
   return (mask_of(last) << 1) - mask_of(first);
 }

@@ -22,21 +22,21 @@ struct TemplateLimits {
 };
 
 struct RenderRequest {
-  OrderedJson messages;                 // array of objects, content already flattened or a list
-  OrderedJson tools = nullptr;          // array or null
+  OrderedJson messages;         // array of objects, content already flattened or a list
+  OrderedJson tools = nullptr;  // array or null
   OrderedJson documents = nullptr;
   bool add_generation_prompt = true;
   bool continue_final_message = false;
   OrderedJson kwargs = OrderedJson::object();  // enable_thinking and other free variables
   std::optional<std::string> bos_token, eos_token;
-  std::optional<std::string> now;       // "2025-03-04T09:26:53" fixes strftime_now (tests)
+  std::optional<std::string> now;  // "2025-03-04T09:26:53" fixes strftime_now (tests)
 };
 
 // A rendered prompt, cut where message content begins and ends, so that special tokens typed by a user stay text.
 struct RenderedPrompt {
   std::string text;
   struct Piece {
-    size_t begin, end;       // byte range of text
+    size_t begin, end;  // byte range of text
     SpecialTokens specials;
   };
   std::vector<Piece> pieces;  // cover the text in order

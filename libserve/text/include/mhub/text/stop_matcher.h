@@ -14,8 +14,8 @@ class StopMatcher {
  public:
   StopMatcher(std::vector<std::string> stop, bool include_stop_in_output);
   struct Output {
-    std::string text;                       // safe to send now
-    std::optional<std::string> matched;     // the stop string that ended the stream; text is cut accordingly
+    std::string text;                    // safe to send now
+    std::optional<std::string> matched;  // the stop string that ended the stream; text is cut accordingly
   };
   Output push(std::string_view piece);
   std::string flush();  // held-back tail when the stream ends without a match

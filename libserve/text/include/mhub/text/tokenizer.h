@@ -51,13 +51,13 @@ class Tokenizer {
   // May not outlive the tokenizer.
   virtual std::unique_ptr<StreamDecoder> stream_decoder(bool skip_special_tokens) const = 0;
 
-  virtual int64_t vocab_size() const = 0;               // ids are 0..vocab_size()-1 (padding rows excluded)
+  virtual int64_t vocab_size() const = 0;                     // ids are 0..vocab_size()-1 (padding rows excluded)
   virtual std::string_view token_text(TokenId id) const = 0;  // as stored ("Ġthe", "<|im_end|>"); "" when unknown
   virtual std::optional<TokenId> token_id(std::string_view token_text) const = 0;
   virtual bool is_special(TokenId id) const = 0;
   virtual std::optional<TokenId> bos_token() const = 0;
   virtual std::optional<TokenId> eos_token() const = 0;
-  virtual size_t max_token_bytes() const = 0;           // longest decoded token, for "cannot fit" checks
+  virtual size_t max_token_bytes() const = 0;  // longest decoded token, for "cannot fit" checks
 };
 
 // tokenizer.json + tokenizer_config.json of a model directory.
