@@ -11,7 +11,6 @@
 namespace mhub::text {
 namespace {
 
-constexpr std::pair<size_t, size_t> kNotFound{std::string_view::npos, std::string_view::npos};
 constexpr uint32_t kMatchLimit = 1'000'000;
 constexpr uint32_t kHeapLimitKib = 64 * 1024;
 constexpr size_t kMaxExpressionBytes = 64 * 1024;
@@ -19,9 +18,11 @@ constexpr size_t kMaxExpressionBytes = 64 * 1024;
 class Literal final : public Pattern {
  public:
   explicit Literal(std::string text) : text_(std::move(text)) {}
-  std::pair<size_t, size_t> find(std::string_view text, size_t pos) const override {
-    const size_t at = text_.empty() ? std::string_view::npos : text.find(text_, pos);
-    return at == std::string_view::npos ? kNotFound : std::pair(at, at + text_.size());
+  void find_all(std::string_view text, const OnMatch& on_match) const override {
+    if (text_.empty()) return;
+    for (size_t at = text.find(text_); at != std::string_view::npos; at = text.find(text_, at + text_.size())) {
+      on_match(at, at + text_.size());
+    }
   }
 
  private:
@@ -31,11 +32,16 @@ class Literal final : public Pattern {
 class KnownRegex final : public Pattern {
  public:
   explicit KnownRegex(Scanner scanner) : scanner_(scanner) {}
-  std::pair<size_t, size_t> find(std::string_view text, size_t pos) const override {
-    for (; pos < text.size(); pos += decode_utf8(text, pos).length) {
-      if (const size_t end = scanner_(text, pos); end != kNoMatch) return {pos, end};
+  void find_all(std::string_view text, const OnMatch& on_match) const override {
+    for (size_t pos = 0; pos < text.size();) {
+      const size_t end = scanner_(text, pos);
+      if (end != kNoMatch) {
+        on_match(pos, end);
+        pos = end;
+      } else {
+        pos += decode_utf8(text, pos).length;
+      }
     }
-    return kNotFound;
   }
 
  private:
@@ -56,22 +62,44 @@ using MatchContext = std::unique_ptr<pcre2_match_context, Free<pcre2_match_conte
 class OtherRegex final : public Pattern {
  public:
   OtherRegex(Code code, MatchContext context) : code_(std::move(code)), context_(std::move(context)) {}
-  std::pair<size_t, size_t> find(std::string_view text, size_t pos) const override {
-    const MatchData data(pcre2_match_data_create_from_pattern(code_.get(), nullptr));
-    if (!data) throw std::bad_alloc();
-    while (pos < text.size()) {
-      const int found = pcre2_match(code_.get(), reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(), pos, 0,
-                                    data.get(), context_.get());
-      if (found < 0) return kNotFound;  // no match, or a limit was hit
-      const PCRE2_SIZE* range = pcre2_get_ovector_pointer(data.get());
-      if (range[1] > range[0]) return {range[0], range[1]};
-      if (range[0] >= text.size()) break;
-      pos = range[0] + decode_utf8(text, range[0]).length;  // an empty match splits nothing
-    }
-    return kNotFound;
+  void find_all(std::string_view text, const OnMatch& on_match) const override {
+    // Checked once here: the engine would check all that follows at every match.
+    if (is_valid_utf8(text)) return find_in_valid(text, on_match);
+    find_in_valid(with_control_for_ill_formed(text), on_match);
   }
 
  private:
+  // The same length, U+001A for each ill-formed byte.
+  static std::string with_control_for_ill_formed(std::string_view text) {
+    std::string out(text);
+    for (size_t pos = 0; pos < text.size();) {
+      const Utf8Char c = decode_utf8(text, pos);
+      if (c.code_point == kInvalid) out.replace(pos, c.length, c.length, '\x1A');
+      pos += c.length;
+    }
+    return out;
+  }
+
+  void find_in_valid(std::string_view text, const OnMatch& on_match) const {
+    const MatchData data(pcre2_match_data_create_from_pattern(code_.get(), nullptr));
+    if (!data) throw std::bad_alloc();
+    for (size_t pos = 0; pos < text.size();) {
+      const int found = pcre2_match(code_.get(), reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(), pos,
+                                    PCRE2_NO_UTF_CHECK, data.get(), context_.get());
+      if (found < 0) return;  // no match, or a limit was hit
+      const PCRE2_SIZE* range = pcre2_get_ovector_pointer(data.get());
+      const size_t begin = range[0], end = range[1];
+      if (end > begin) {
+        on_match(begin, end);
+        pos = end;
+      } else if (begin < text.size()) {
+        pos = begin + decode_utf8(text, begin).length;  // an empty match splits nothing
+      } else {
+        return;
+      }
+    }
+  }
+
   Code code_;
   MatchContext context_;
 };
@@ -95,8 +123,7 @@ Result<std::shared_ptr<const Pattern>> Pattern::regex(std::string_view expressio
   int code = 0;
   PCRE2_SIZE offset = 0;
   Code compiled(pcre2_compile(reinterpret_cast<PCRE2_SPTR>(expression.data()), expression.size(),
-                              PCRE2_UTF | PCRE2_UCP | PCRE2_MATCH_INVALID_UTF | PCRE2_NEVER_BACKSLASH_C, &code, &offset,
-                              nullptr));
+                              PCRE2_UTF | PCRE2_UCP | PCRE2_NEVER_BACKSLASH_C, &code, &offset, nullptr));
   if (!compiled) {
     unsigned char message[160] = {};
     pcre2_get_error_message(code, message, sizeof message);

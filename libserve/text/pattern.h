@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
-#include <utility>
 
 #include "mhub/base/result.h"
 
@@ -15,8 +15,9 @@ namespace mhub::text {
 class Pattern {
  public:
   virtual ~Pattern() = default;
-  // First match at or behind `pos` as [begin, end), never empty; {npos, npos} when there is none.
-  virtual std::pair<size_t, size_t> find(std::string_view text, size_t pos) const = 0;
+  // Calls on_match(begin, end) for the matches in order; they are never empty and do not overlap.
+  using OnMatch = std::function<void(size_t begin, size_t end)>;
+  virtual void find_all(std::string_view text, const OnMatch& on_match) const = 0;
 
   static Result<std::shared_ptr<const Pattern>> regex(std::string_view expression);
   static std::shared_ptr<const Pattern> literal(std::string text);

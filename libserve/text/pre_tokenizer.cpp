@@ -50,28 +50,23 @@ void merge_parts(std::string_view text, const std::vector<Part>& parts, SplitBeh
 }
 
 void split_by(std::string_view text, const SplitStep& step, Pieces& out) {
+  size_t done = 0;
   if (step.behavior == SplitBehavior::kIsolated) {  // the common case needs no list of parts
-    size_t pos = 0;
-    while (pos < text.size()) {
-      const auto [begin, end] = step.pattern->find(text, pos);
-      if (begin == std::string_view::npos) break;
-      if (begin > pos) out.push_back(text.substr(pos, begin - pos));
+    step.pattern->find_all(text, [&](size_t begin, size_t end) {
+      if (begin > done) out.push_back(text.substr(done, begin - done));
       out.push_back(text.substr(begin, end - begin));
-      pos = end;
-    }
-    if (pos < text.size()) out.push_back(text.substr(pos));
+      done = end;
+    });
+    if (done < text.size()) out.push_back(text.substr(done));
     return;
   }
   std::vector<Part> parts;
-  size_t pos = 0;
-  while (pos < text.size()) {
-    const auto [begin, end] = step.pattern->find(text, pos);
-    if (begin == std::string_view::npos) break;
-    if (begin > pos) parts.push_back({pos, begin, step.invert});
+  step.pattern->find_all(text, [&](size_t begin, size_t end) {
+    if (begin > done) parts.push_back({done, begin, step.invert});
     parts.push_back({begin, end, !step.invert});
-    pos = end;
-  }
-  if (pos < text.size()) parts.push_back({pos, text.size(), step.invert});
+    done = end;
+  });
+  if (done < text.size()) parts.push_back({done, text.size(), step.invert});
   merge_parts(text, parts, step.behavior, out);
 }
 
