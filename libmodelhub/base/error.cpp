@@ -31,6 +31,9 @@ constexpr std::array kTable = {
     ErrorInfo{ErrorCode::kOverloaded, "overloaded", 3, 429, "RateLimitError"},
     ErrorInfo{ErrorCode::kUnavailable, "unavailable", 3, 503, "ServiceUnavailableError"},
     ErrorInfo{ErrorCode::kNotImplemented, "not_implemented", 2, 501, "NotImplementedError"},
+    ErrorInfo{ErrorCode::kRequestTimeout, "request_timeout", 3, 408, "RequestTimeoutError"},
+    ErrorInfo{ErrorCode::kUriTooLong, "uri_too_long", 2, 414, "UriTooLongError"},
+    ErrorInfo{ErrorCode::kHeaderTooLarge, "header_too_large", 2, 431, "RequestHeaderTooLargeError"},
 };
 constexpr bool in_enum_order() {
   for (size_t i = 0; i < kTable.size(); ++i) {

@@ -34,6 +34,9 @@ enum class ErrorCode {
   kOverloaded,      // queue full; Retry-After                                           exit 3, HTTP 429
   kUnavailable,     // engine worker down or draining                                    exit 3, HTTP 503
   kNotImplemented,  // known, not built                                                  exit 2, HTTP 501
+  kRequestTimeout,  // header or body came too slowly                                    exit 3, HTTP 408
+  kUriTooLong,      //                                                                   exit 2, HTTP 414
+  kHeaderTooLarge,  // header block or number of fields over the limit                   exit 2, HTTP 431
 };
 
 // message: what was tried and what happened; hint: what to do (may be empty); param: the request field, if any.

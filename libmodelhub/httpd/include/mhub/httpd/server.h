@@ -17,15 +17,15 @@ namespace mhub::httpd {
 
 // A request after every transport check (host, lengths, encodings, path canonical and percent-decoded once).
 struct Request {
-  std::string method;                  // "GET", "POST", ...
-  std::string path;                    // canonical, decoded, "/v1/models"
-  std::string raw_path;                // as sent, without the query
+  std::string method;                                        // "GET", "POST", ...
+  std::string path;                                          // canonical, decoded, "/v1/models"
+  std::string raw_path;                                      // as sent, without the query
   std::vector<std::pair<std::string, std::string>> query;    // decoded, in order
   std::vector<std::pair<std::string, std::string>> headers;  // as sent, in order
   std::string body;
   std::string remote_address;
-  std::map<std::string, std::string> params;  // from the route pattern
-  const std::string* header(std::string_view name) const;      // case-insensitive, first
+  std::map<std::string, std::string> params;               // from the route pattern
+  const std::string* header(std::string_view name) const;  // case-insensitive, first
   const std::string* query_value(std::string_view name) const;
 };
 
@@ -46,24 +46,24 @@ struct Response {
   int status = 200;
   std::vector<std::pair<std::string, std::string>> headers;
   std::string body;
-  std::optional<FileBody> file;                        // instead of body
-  std::function<void(BodyWriter&)> stream;             // instead of body: chunked
+  std::optional<FileBody> file;             // instead of body
+  std::function<void(BodyWriter&)> stream;  // instead of body: chunked
 };
 
 using Handler = std::function<Response(const Request&, BodyWriter& peer)>;  // peer: only peer_gone() is for handlers
 
 struct Route {
   std::string method;
-  std::string pattern;   // "/v1/models/{id...}": {x} one segment, {x...} the rest
+  std::string pattern;     // "/v1/models/{id...}": {x} one segment, {x...} the rest
   bool is_public = false;  // default-deny: everything else needs ServerConfig::authorize to agree
   Handler handler;
 };
 
 struct ServerConfig {
   std::string host = "127.0.0.1";
-  int port = 8000;                     // 0 = a free one
+  int port = 8000;  // 0 = a free one
   int max_connections = 1024;
-  int num_workers = 288;               // threads: one per request being answered; more wait, then 503
+  int num_workers = 288;  // threads: one per request being answered; more wait, then 503
   size_t max_header_bytes = 16 << 10;
   size_t max_headers = 100;
   size_t max_uri_bytes = 8 << 10;
@@ -76,6 +76,9 @@ struct ServerConfig {
   std::function<Result<void>(const Request&)> authorize;
   // Body of an error response (unknown route, limits, refused auth).
   std::function<Response(const Error&)> error_response;
+  // Called for every response before it is written (CORS and other common headers). The request is empty when it
+  // could not be read.
+  std::function<void(const Request&, Response&)> decorate;
   std::function<void(const Request&, const Response&, double seconds)> access_log;
 };
 
@@ -87,7 +90,7 @@ class Server {
   static Result<std::unique_ptr<Server>> start(ServerConfig config, std::vector<Route> routes);
   ~Server();  // stop(0)
   int port() const;
-  // Stops accepting at once, waits up to `seconds` for running responses, then closes. Idempotent.
+  // Stops accepting at once, waits up to `seconds` for running responses, then closes their sockets. Idempotent.
   void stop(double seconds);
 
  private:
