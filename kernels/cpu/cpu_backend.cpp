@@ -54,12 +54,13 @@ CpuBackend::CpuBackend(const BackendOptions& options, const Isa& isa, std::span<
     : compute_(options.compute),
       isa_(isa),
       pool_(options.num_threads > 0 ? options.num_threads : static_cast<int>(cores.size()), cores),
-      linear_(isa, pool_),
+      linear_(isa, pool_, options.compute),
       attention_(isa, pool_) {
   facts_.name = "cpu";
   facts_.num_threads = pool_.num_threads();
-  facts_.description =
-      cpu_model_name() + ", " + std::to_string(facts_.num_threads) + " threads, " + std::string(isa.name);
+  facts_.description = cpu_model_name() + ", " + std::to_string(facts_.num_threads) +
+                       (facts_.num_threads == 1 ? " thread, " : " threads, ") + isa.name;
+  if (*isa.extras != '\0') facts_.description += " (" + std::string(isa.extras) + ")";
 }
 
 const DeviceFacts& CpuBackend::facts() const {
@@ -109,12 +110,12 @@ std::unique_ptr<KvCache> CpuBackend::make_kv_cache(const KvShape& shape, DType d
 
 std::unique_ptr<PreparedWeight> CpuBackend::prepare(std::span<const MatrixSource> stacked, bool keep_source,
                                                     std::string* why) {
-  return make_weight(stacked, keep_source, why);
+  return make_weight(stacked, keep_source, pool_, why);
 }
 
 std::unique_ptr<PreparedWeight> CpuBackend::prepare_embedding(const MatrixSource& table, bool keep_source,
                                                               std::string* why) {
-  return make_weight({&table, 1}, keep_source, why);
+  return make_weight({&table, 1}, keep_source, pool_, why);
 }
 
 void CpuBackend::embedding(TensorView out, std::span<const int32_t> ids, const PreparedWeight& table) {
@@ -123,9 +124,10 @@ void CpuBackend::embedding(TensorView out, std::span<const int32_t> ids, const P
   require(weight.parts().size() == 1, "an embedding table is one matrix");
   require(out.rows == static_cast<int64_t>(ids.size()) && out.cols == weight.cols(), "embedding: shapes differ");
   for (int32_t id : ids) require(id >= 0 && id < weight.rows(), "embedding: id past the end of the table");
-  const MatrixSource& source = weight.parts().front()->source();
-  for_rows(out.rows, out.cols,
-           [&](int64_t t) { dequantize_rows(source, ids[static_cast<size_t>(t)], 1, out.f32_row(t)); });
+  for_rows(out.rows, out.cols, [&](int64_t t) {
+    std::visit([&](const auto& part) { part.decode_row(ids[static_cast<size_t>(t)], out.f32_row(t)); },
+               weight.parts().front());
+  });
 }
 
 void CpuBackend::rms_norm(TensorView out, TensorView x, const float* weight, float eps) {

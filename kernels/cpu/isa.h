@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // The functions that exist once per instruction set, and the plain structs they take. Everything a file compiled with
-// special flags sees must be free of inline functions with external linkage: the linker could hand such a copy to code
-// that runs on an older CPU. So: no standard library here or in ops_*.h.
+// special flags calls must be free of inline functions with external linkage: the linker could hand such a copy to code
+// that runs on an older CPU. So: no standard library here or in ops_*.h, and helpers are static.
 #pragma once
 
 #include <cstdint>
 
 #include "mhub/kernels/dtype.h"
+#include "packed_layout.h"
 
 namespace mhub::kernels::cpu {
 
@@ -55,8 +56,47 @@ constexpr int64_t attention_scratch_floats(int64_t head_dim) {
   return kAttentionRows * (2 * head_dim + kAttentionChunk + 2);
 }
 
+// One panel of a packed weight times a tile of tokens. The tile's activations lie interleaved: int8 [block][width][32]
+// with scales [block][width], or (floats != null) float32 [column][width]; width is a tile_width().
+struct PackedTile {
+  const uint8_t* codes;
+  Codes codes_kind;
+  bool has_minimum;
+  int32_t offset;  // subtracted from the codes
+  int64_t blocks;
+  const float *scale, *minimum;  // [sub-block][16]
+  int64_t width, tokens;         // tokens <= width are stored
+  const int8_t* activations;
+  const float* activation_scales;
+  // Per sub-block and token, over the activations a of the sub-block: what the integer sum starts from (it carries the
+  // offset: -offset * sum a), and the factor of the minimum, scale * sum a.
+  const int32_t* starts;
+  const float* activation_sums;
+  const float* floats;
+  float* out;
+  int64_t out_stride;
+  int64_t rows;       // of the panel that exist
+  const float* bias;  // may be null
+};
+
+// Quantizes one row to int8 with a scale per 32 columns; columns past k become zero. Block b goes to q + b * q_step,
+// its scale to scale[b * step], its sums of 16 columns to sums[2 * b * step] and sums[(2 * b + 1) * step].
+struct QuantizeRow {
+  const float* x;
+  int64_t k;
+  int8_t* q;
+  int64_t q_step;
+  float* scale;
+  int32_t* sums;
+  int64_t step;
+};
+
 struct Isa {
   const char* name;
+  const char* extras;  // what the description adds in brackets
+  int max_tokens;      // widest tile of packed()
+  // Eight-bit codes are multiplied as code - 128: starts must carry + 128 * sum a.
+  bool signed_eight;
   void (*rms_norm)(float* out, const float* x, const float* weight, int64_t n, float eps);
   void (*add)(float* sum, const float* x, int64_t n);
   void (*silu_mul)(float* out, const float* gate, const float* up, int64_t n);
@@ -66,8 +106,16 @@ struct Isa {
   void (*store)(void* dst, DType dtype, int64_t dst_step, const float* src, int64_t n);
   void (*dot)(const DotTile& tile);
   void (*attention)(const AttentionTile& tile);
+  void (*packed)(const PackedTile& tile);
+  // Scales and minimums of a panel as float32 [sub-block][16].
+  void (*expand_scales)(const PackedLayout& layout, const uint8_t* scales, float* scale, float* minimum);
+  void (*quantize)(const QuantizeRow& row);
+  // dot() with BF16 weights and activations that narrow() made; null where the CPU has no such instruction.
+  void (*dot_bf16)(const DotTile& tile, const uint16_t* x);
 };
 
 const Isa& scalar_isa();
+const Isa& avx2_isa();
+const Isa& avx512_isa();
 
 }  // namespace mhub::kernels::cpu

@@ -9,8 +9,15 @@
 namespace mhub::kernels::cpu {
 
 const Isa& select_isa(std::string_view forced) {
-  if (forced.empty() || forced == "scalar") return scalar_isa();
-  throw BackendError("no instruction set \"" + std::string(forced) + "\" (scalar, avx2, avx512)");
+  const CpuFeatures features = detect_features();
+  if (forced == "scalar") return scalar_isa();
+#if defined(__x86_64__)
+  if (features.avx512 && (forced.empty() || forced == "avx512")) return avx512_isa();
+  if (features.avx2 && (forced.empty() || forced == "avx2")) return avx2_isa();
+#endif
+  if (forced.empty()) return scalar_isa();
+  throw BackendError("instruction set \"" + std::string(forced) +
+                     "\" is unknown or missing on this CPU (known: scalar, avx2, avx512)");
 }
 
 }  // namespace mhub::kernels::cpu

@@ -3,6 +3,8 @@
 
 #include <cstring>
 
+#include "packing.h"
+
 namespace mhub::kernels::cpu {
 namespace {
 
@@ -63,39 +65,63 @@ bool copy_into(HostMemory& memory, const void*& bytes, int64_t count) {
 
 }  // namespace
 
-std::unique_ptr<SourcePart> SourcePart::make(const MatrixSource& source, bool in_place) {
-  auto part = std::make_unique<SourcePart>();
-  part->source_ = source;
+std::optional<SourcePart> SourcePart::make(const MatrixSource& source, bool in_place) {
+  SourcePart part;
+  part.source_ = source;
   if (in_place) return part;
   const SourceBytes bytes = bytes_of(source);
-  if (copy_into(part->data_, part->source_.data, bytes.data) &&
-      copy_into(part->scales_, part->source_.scales, bytes.scales) &&
-      copy_into(part->zeros_, part->source_.zeros, bytes.zeros))
+  if (copy_into(part.data_, part.source_.data, bytes.data) &&
+      copy_into(part.scales_, part.source_.scales, bytes.scales) &&
+      copy_into(part.zeros_, part.source_.zeros, bytes.zeros))
     return part;
-  return nullptr;
+  return std::nullopt;
+}
+
+std::optional<PackedPart> PackedPart::make(const MatrixSource& source, const PackedLayout& layout, ThreadPool& pool) {
+  PackedPart part;
+  part.layout_ = layout;
+  part.rows_ = source.rows;
+  part.cols_ = source.cols;
+  const int64_t panels = ceil_div(source.rows, kPanelRows), bytes = panel_bytes(layout);
+  if (panels == 0) return part;
+  part.memory_ = HostMemory::allocate(static_cast<size_t>(panels * bytes));
+  if (!part.memory_) return std::nullopt;
+  pool.run(panels, [&](int64_t panel, int) { pack_panel(source, layout, panel, part.memory_.data() + panel * bytes); });
+  return part;
+}
+
+void PackedPart::decode_row(int64_t row, float* out) const {
+  decode_panel_row(layout_, panel(row / kPanelRows), row % kPanelRows, cols_, out);
 }
 
 size_t CpuWeight::resident_bytes() const {
   size_t total = 0;
-  for (const auto& part : parts_) total += part->resident_bytes();
+  for (const WeightPart& part : parts_) total += std::visit([](const auto& p) { return p.resident_bytes(); }, part);
   return total;
 }
 
-std::unique_ptr<CpuWeight> make_weight(std::span<const MatrixSource> stacked, bool keep_source, std::string* why) {
+std::unique_ptr<CpuWeight> make_weight(std::span<const MatrixSource> stacked, bool keep_source, ThreadPool& pool,
+                                       std::string* why) {
   const auto refuse = [why](std::string reason) -> std::unique_ptr<CpuWeight> {
     if (why != nullptr) *why = std::move(reason);
     return nullptr;
   };
   if (stacked.empty()) return refuse("no matrix to prepare");
   int64_t rows = 0;
-  std::vector<std::unique_ptr<SourcePart>> parts;
+  std::vector<WeightPart> parts;
   for (const MatrixSource& source : stacked) {
     if (std::string defect = defect_of(source); !defect.empty()) return refuse(std::move(defect));
     if (source.cols != stacked.front().cols) return refuse("stacked matrices differ in their columns");
-    auto part = SourcePart::make(source, keep_source);
-    if (!part) return refuse("not enough memory for a matrix");
+    if (const auto layout = layout_of(source)) {
+      auto part = PackedPart::make(source, *layout, pool);
+      if (!part) return refuse("not enough memory for a matrix");
+      parts.emplace_back(std::move(*part));
+    } else {
+      auto part = SourcePart::make(source, keep_source);
+      if (!part) return refuse("not enough memory for a matrix");
+      parts.emplace_back(std::move(*part));
+    }
     rows += source.rows;
-    parts.push_back(std::move(part));
   }
   return std::make_unique<CpuWeight>(rows, stacked.front().cols, std::move(parts));
 }

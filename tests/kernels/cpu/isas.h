@@ -12,6 +12,9 @@ namespace mhub::kernels {
 // The instruction sets that this machine can run.
 inline std::vector<std::string> isas() {
   std::vector<std::string> names = {"scalar"};
+  const cpu::CpuFeatures features = cpu::detect_features();
+  if (features.avx2) names.push_back("avx2");
+  if (features.avx512) names.push_back("avx512");
   return names;
 }
 

@@ -38,6 +38,46 @@ class LinearTest : public ::testing::TestWithParam<std::tuple<std::string, Compu
   // bfloat16 factors.
   double tolerance() const { return compute() == Compute::kFloat32 ? 1e-6 : 8e-3; }
 
+  struct Shape {
+    int64_t t, n, k;
+    bool bias, keep_source;
+  };
+
+  // w: the decoded sources.
+  void expect_products(std::span<const MatrixSource> sources, const std::vector<float>& w, const Shape& s,
+                       const std::string& what) {
+    std::string why;
+    const auto weight = backend_->prepare(sources, s.keep_source, &why);
+    ASSERT_NE(weight, nullptr) << why;
+    ASSERT_EQ(weight->rows(), s.n);
+    const int64_t stride = s.n + 3;  // a wider buffer: the columns beyond stay untouched
+    const std::vector<float> bias = random_floats(rng_, s.n);
+    std::vector<float> x = random_floats(rng_, s.t * s.k), out(static_cast<size_t>(s.t * stride), 99.0f);
+    TensorView to = view(out, s.t, s.n);
+    to.stride = stride;
+    const float* added = s.bias ? bias.data() : nullptr;
+    backend_->linear(to, view(x, s.t, s.k), *weight, added);
+
+    const auto norm = [&](const std::vector<float>& m, int64_t row) {
+      double sum = 0;
+      for (int64_t c = 0; c < s.k; ++c) sum += std::pow(m[static_cast<size_t>(row * s.k + c)], 2);
+      return std::sqrt(sum);
+    };
+    const std::vector<double> expected = ref::linear(x, w, added, s.t, s.n, s.k);
+    for (int64_t i = 0; i < s.t; ++i) {
+      const double x_norm = norm(x, i);
+      for (int64_t j = 0; j < stride; ++j) {
+        const float got = out[static_cast<size_t>(i * stride + j)];
+        if (j >= s.n) {
+          ASSERT_EQ(got, 99.0f) << what << ": wrote past the row";
+        } else {
+          ASSERT_NEAR(got, expected[static_cast<size_t>(i * s.n + j)], tolerance() * x_norm * norm(w, j) + 1e-5)
+              << what << " at " << i << "," << j;
+        }
+      }
+    }
+  }
+
   void check(const MatrixKind& kind, int64_t t, int64_t n, int64_t k, bool with_bias, bool keep) {
     MatrixKind exact = kind;
     if (kind.group_size > k) exact.group_size = k;
@@ -46,34 +86,8 @@ class LinearTest : public ::testing::TestWithParam<std::tuple<std::string, Compu
     std::vector<float> w = a.decoded();
     const std::vector<float> more = b.decoded();
     w.insert(w.end(), more.begin(), more.end());
-    const std::vector<float> bias = random_floats(rng_, n + 5);
-    std::vector<float> x = random_floats(rng_, t * k), out(static_cast<size_t>(t * (n + 8)), 99.0f);
-
     const MatrixSource sources[] = {a.source, b.source};
-    std::string why;
-    const auto weight = backend_->prepare(sources, keep, &why);
-    ASSERT_NE(weight, nullptr) << why;
-    EXPECT_EQ(weight->rows(), n + 5);
-    TensorView to = view(out, t, n + 5);
-    to.stride = n + 8;  // a wider buffer: the columns beyond stay untouched
-    backend_->linear(to, view(x, t, k), *weight, with_bias ? bias.data() : nullptr);
-
-    const std::vector<double> expected = ref::linear(x, w, with_bias ? bias.data() : nullptr, t, n + 5, k);
-    for (int64_t i = 0; i < t; ++i) {
-      double xx = 0;
-      for (int64_t c = 0; c < k; ++c) xx += std::pow(x[static_cast<size_t>(i * k + c)], 2);
-      for (int64_t j = 0; j < n + 8; ++j) {
-        const float got = out[static_cast<size_t>(i * (n + 8) + j)];
-        if (j >= n + 5) {
-          ASSERT_EQ(got, 99.0f) << "wrote past the row";
-          continue;
-        }
-        double ww = 0;
-        for (int64_t c = 0; c < k; ++c) ww += std::pow(w[static_cast<size_t>(j * k + c)], 2);
-        ASSERT_NEAR(got, expected[static_cast<size_t>(i * (n + 5) + j)], tolerance() * std::sqrt(xx * ww) + 1e-5)
-            << describe(kind, t, n, k) << " at " << i << "," << j;
-      }
-    }
+    expect_products(sources, w, {t, n + 5, k, with_bias, keep}, describe(kind, t, n, k));
   }
 
   std::mt19937 rng_{2};
@@ -105,17 +119,12 @@ TEST_P(LinearTest, MatricesOfDifferentTypesStack) {
   const auto b = testing::random_matrix(rng_, {.dtype = DType::kQ6_K}, 8, 256);
   const auto c = testing::random_matrix(rng_, {.dtype = DType::kBF16}, 3, 256);
   const MatrixSource sources[] = {a.source, b.source, c.source};
-  const auto weight = backend_->prepare(sources, false, nullptr);
-  ASSERT_NE(weight, nullptr);
   std::vector<float> w = a.decoded();
   for (const auto* m : {&b, &c}) {
     const std::vector<float> more = m->decoded();
     w.insert(w.end(), more.begin(), more.end());
   }
-  std::vector<float> x = random_floats(rng_, 2 * 256), out(2 * 35);
-  backend_->linear(view(out, 2, 35), view(x, 2, 256), *weight, nullptr);
-  const std::vector<double> expected = ref::linear(x, w, nullptr, 2, 35, 256);
-  for (size_t i = 0; i < out.size(); ++i) EXPECT_NEAR(out[i], expected[i], compute() == Compute::kFast ? 1.0 : 1e-3);
+  expect_products(sources, w, {2, 35, 256, true, false}, "stack");
 }
 
 TEST_P(LinearTest, ResidentBytesStayNearTheFiles) {

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+// How quantized weights lie in memory: panels of 16 rows, so that a vector register holds the same four columns of many
+// rows. W = scale * (code - offset) + minimum. A panel is its codes followed by its scales.
+//
+// Codes come in blocks of 32 columns; "line i" is 64 bytes: four bytes for each of the 16 rows. Column k of a block is
+// byte k % 4 of chunk k / 4. Low parts of codes lie in nibbles (line i: chunk i low, chunk i + 4 high) or in bit pairs
+// (line p: chunk 4p + f at bit 2f); a one-bit plane is one line with chunk c at bit c.
+#pragma once
+
+#include <cstdint>
+
+namespace mhub::kernels::cpu {
+
+constexpr int64_t kPanelRows = 16;
+constexpr int64_t kBlockCols = 32;
+constexpr int64_t kSuperBlocks = 8;  // blocks of 32 in a K-quant block of 256
+
+enum class Codes : uint8_t { k2, k3, k4, k5, k6, k8 };
+static constexpr int code_bits(Codes codes) {
+  constexpr int kBits[] = {2, 3, 4, 5, 6, 8};
+  return kBits[static_cast<int>(codes)];
+}
+// Bytes of a block of 16 rows by 32 columns.
+static constexpr int64_t code_bytes(Codes codes) {
+  return 64 * code_bits(codes);
+}
+
+enum class Scales : uint8_t {
+  kHalf,        // per block: f16 scale[16]
+  kHalfMin,     // per block: f16 scale[16], f16 minimum[16]
+  kSuper,       // per 8 blocks: f16 d[16], f16 dmin[16], then per block u8 scale[16], u8 minimum[16] (subtracted)
+  kSuper16,     // per 8 blocks: f16 d[16], then per 16 columns i8 scale[16]
+  kSuper16Min,  // per 8 blocks: f16 d[16], f16 dmin[16], then per 16 columns u8[16]: scale low, minimum high nibble
+  kGroup,       // per group: f32 scale[16]
+  kGroupZero,   // per group: f32 scale[16], u8 zero code[16]
+};
+static constexpr bool has_minimum(Scales s) {
+  return s == Scales::kHalfMin || s == Scales::kSuper || s == Scales::kSuper16Min || s == Scales::kGroupZero;
+}
+// Columns that share a scale inside a block.
+static constexpr int64_t scale_cols(Scales s) {
+  return s == Scales::kSuper16 || s == Scales::kSuper16Min ? 16 : 32;
+}
+
+struct PackedLayout {
+  Codes codes = Codes::k4;
+  Scales scales = Scales::kHalf;
+  int32_t offset = 0;        // 0 where there are minimums
+  int64_t blocks = 0;        // of 32 columns, the last one padded
+  int64_t group_blocks = 1;  // blocks that share a scale of kGroup, kGroupZero
+};
+
+static inline int64_t group_count(const PackedLayout& l) {
+  return (l.blocks + l.group_blocks - 1) / l.group_blocks;
+}
+static inline int64_t sub_blocks(const PackedLayout& l) {
+  return l.blocks * (kBlockCols / scale_cols(l.scales));
+}
+static inline int64_t codes_bytes(const PackedLayout& l) {
+  return l.blocks * code_bytes(l.codes);
+}
+static inline int64_t scales_bytes(const PackedLayout& l) {
+  switch (l.scales) {
+    case Scales::kHalf:
+      return l.blocks * 32;
+    case Scales::kHalfMin:
+      return l.blocks * 64;
+    case Scales::kSuper:
+      return l.blocks / kSuperBlocks * (64 + 8 * 32);
+    case Scales::kSuper16:
+      return l.blocks / kSuperBlocks * (32 + 16 * 16);
+    case Scales::kSuper16Min:
+      return l.blocks / kSuperBlocks * (64 + 16 * 16);
+    case Scales::kGroup:
+      return group_count(l) * 64;
+    case Scales::kGroupZero:
+      return group_count(l) * 80;
+  }
+  return 0;
+}
+static inline int64_t panel_bytes(const PackedLayout& l) {
+  return codes_bytes(l) + (scales_bytes(l) + 63) / 64 * 64;
+}
+
+}  // namespace mhub::kernels::cpu
