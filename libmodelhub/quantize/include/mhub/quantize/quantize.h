@@ -6,31 +6,37 @@
 #include <functional>
 #include <optional>
 #include <span>
+#include <stop_token>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "mhub/base/json.h"
 #include "mhub/base/result.h"
+#include "mhub/kernels/dtype.h"
 
 namespace mhub::quantize {
 
 struct QuantizeOptions {
   int bits = 4;              // 4 | 8
-  int64_t group_size = 128;  // 32 | 64 | 128; bits 8 without a group: one scale per row (int-quantized)
+  int64_t group_size = 128;  // 32 | 64 | 128 columns per scale; 0 (bits 8 only) = one scale per row
   bool symmetric = false;
   std::string method = "rtn";
 };
+// kUsage for anything this build does not do; the message names the option as the command line spells it.
+Result<void> check_options(const QuantizeOptions& options);
 
-// One group-quantized matrix in compressed-tensors layout.
+// One quantized matrix in compressed-tensors' pack-quantized layout (mhub/kernels/matrix.h has the same words).
 struct QuantizedMatrix {
-  std::vector<int32_t> packed;      // [rows, ceil(cols * bits / 32)] (pack-quantized)
-  std::vector<int8_t> int8;         // [rows, cols] (int-quantized), else empty
-  std::vector<uint16_t> scales;     // BF16 or F16 bits [rows, groups], see writer
-  std::vector<int32_t> zero_points;  // packed along rows [ceil(rows/pf), groups]; empty when symmetric
+  std::vector<int32_t> packed;       // [rows, ceil(cols * bits / 32)]
+  std::vector<uint16_t> scales;      // bits of scale_dtype, [rows, groups]
+  std::vector<int32_t> zero_points;  // packed along rows [ceil(rows * bits / 32), groups]; empty when symmetric
   int64_t rows = 0, cols = 0, groups = 0;
 };
-// Round-to-nearest of float32 [rows, cols].
-QuantizedMatrix quantize_rtn(std::span<const float> weights, int64_t rows, int64_t cols, const QuantizeOptions& options);
+// Round-to-nearest of float32 [rows, cols]; scale_dtype is kBF16 or kF16, and codes are chosen for the rounded scale.
+// Precondition: options are valid, group_size divides cols, all weights are finite.
+QuantizedMatrix quantize_rtn(std::span<const float> weights, int64_t rows, int64_t cols, const QuantizeOptions& options,
+                             kernels::DType scale_dtype = kernels::DType::kBF16);
 
 // Measures a causal LM; the app fills it with the engine's model runner.
 class Evaluator {
@@ -58,13 +64,23 @@ Result<Perplexity> perplexity(Evaluator& model, std::string_view text, int64_t c
 // Both models over the same windows; at most 16 windows for KL and same-top.
 Result<void> compare(Evaluator& source, Evaluator& quantized, std::string_view text, int64_t context, QualityCard& card);
 
-// Writes `output` (must not exist; made as a temporary directory and renamed) from the model at `model` (safetensors
-// directory or GGUF), tensor by tensor: config.json with quantization_config, *.safetensors (+ index), tokenizer files.
-struct WriteReport { uint64_t source_bytes = 0, quantized_bytes = 0; double bits_per_weight = 0; };
+// The largest of 128, 64, 32 that divides the rows of every matrix that would be quantized (kUsage when none does).
+Result<int64_t> default_group_size(const std::filesystem::path& model);
+
+// Bytes of weight files, and bits per weight over the quantized matrices, scales and zero points included.
+struct WriteReport {
+  uint64_t source_bytes = 0, quantized_bytes = 0;
+  double bits_per_weight = 0;
+};
+using WriteProgress = std::function<void(int64_t done, int64_t total, const std::string& tensor)>;
+// Writes `output` (must not exist; made as a temporary sibling directory, synced and renamed) from the model at `model`
+// (safetensors directory or GGUF), row block by row block: config.json with quantization_config, *.safetensors (+ index),
+// tokenizer files. Errors: kUsage, kBadModel, kDisk, kInterrupted; then nothing is left behind.
 Result<WriteReport> write_quantized(const std::filesystem::path& model, const std::filesystem::path& output,
-                                    const QuantizeOptions& options,
-                                    const std::function<void(int64_t done, int64_t total, const std::string& tensor)>& progress);
-// Stores the card in the metadata of the written model.
+                                    const QuantizeOptions& options, const WriteProgress& progress,
+                                    std::stop_token stop = {});
+// Stores the card as "mhub.quality" in the metadata of the first weight file (in the padding its header was written
+// with) and as mhub_quality.json beside it. `output` was written by write_quantized.
 Result<void> store_card(const std::filesystem::path& output, const QualityCard& card);
 
 }  // namespace mhub::quantize
