@@ -29,7 +29,7 @@ constexpr std::array<std::string_view, 13> kCopied = {"generation_config.json",
                                                       "NOTICE"};
 constexpr size_t kMaxCopiedBytes = 256u << 20;
 
-Result<void> copy_file(const fs::path& from, const fs::path& to) {
+Result<void> copy_companion(const fs::path& from, const fs::path& to) {
   MHUB_TRY(const std::string content, formats::read_text_file(from, kMaxCopiedBytes));
   return write_small_file(to, content);
 }
@@ -39,14 +39,14 @@ Result<void> copy_safetensors_companions(const SourceModel& source, const Quanti
   std::error_code ec;
   for (const auto name : kCopied) {
     const fs::path from = source.directory() / name;
-    if (fs::exists(from, ec)) MHUB_CHECK_OK(copy_file(from, dir / name));
+    if (fs::exists(from, ec)) MHUB_CHECK_OK(copy_companion(from, dir / name));
   }
   const fs::path templates = source.directory() / "additional_chat_templates";
   if (fs::is_directory(templates, ec)) {
     fs::create_directory(dir / templates.filename(), ec);
     for (const auto& entry : fs::directory_iterator(templates, ec)) {
       if (entry.path().extension() == ".jinja") {
-        MHUB_CHECK_OK(copy_file(entry.path(), dir / templates.filename() / entry.path().filename()));
+        MHUB_CHECK_OK(copy_companion(entry.path(), dir / templates.filename() / entry.path().filename()));
       }
     }
     MHUB_CHECK_OK(sync_directory(dir / templates.filename()));
