@@ -35,7 +35,7 @@ struct StepRow {
 struct RowResult {
   std::optional<int32_t> token;           // set when sampled
   std::optional<PositionLogprobs> logprobs;
-  std::vector<PositionLogprobs> prompt_logprobs;
+  std::vector<PositionLogprobs> prompt_logprobs;  // one per token of the row whose next token is not -1, in order
   bool non_finite = false;                // logits were NaN or all -inf: the request must end with an error
 };
 
@@ -63,6 +63,7 @@ struct RunnerOptions {
   uint64_t kv_cache_memory_bytes = 0;     // 0 = from gpu_memory_utilization
   double gpu_memory_utilization = 0.9;    // share of device memory for weights + workspace + KV
   uint64_t seed = 0;                      // of dummy weights
+  int64_t sampled_vocab = 0;              // ids below it may be sampled and reported (config.vocab_size is padded); 0 = all
 };
 
 // What was planned and loaded, for logs, /metrics and `mhub plan`. Bytes.
@@ -77,12 +78,14 @@ struct MemoryPlan {
 class LoadedModel : public ModelRunner {
  public:
   // Errors: kBadModel (missing, surplus or misshapen tensor by name; unsupported architecture), kDevice (with the
-  // arithmetic when the memory does not hold weights + one sequence of max_model_len).
+  // arithmetic when the memory does not hold weights + one sequence of max_model_len), kUsage (an option out of range).
+  // The back end's Compute must be compute_for_dtype(options.dtype) (backend_choice.h).
   static Result<std::unique_ptr<LoadedModel>> load(std::unique_ptr<kernels::Backend> backend,
                                                    const RunnerOptions& options);
   virtual const formats::ModelConfig& config() const = 0;
   virtual const MemoryPlan& plan() const = 0;
-  // Full logits of every position of one token sequence (no paging state kept), row by row. For evaluation.
+  // Full logits of every position of one token sequence of at most max_model_len, row by row. For evaluation: it has a
+  // KV cache of its own, so running sequences are not disturbed. Throws BackendError when that does not fit.
   virtual void forward_logits(std::span<const int32_t> tokens,
                               const std::function<void(int64_t position, std::span<const float> logits)>& sink) = 0;
 };

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <memory>
+#include <string_view>
+#include <vector>
+
+#include "causal_lm.h"
+#include "weights/weight_loader.h"
+
+namespace mhub::model {
+
+// One entry of config.json's `architectures` that this build can run.
+struct Architecture {
+  std::string_view name;
+  std::vector<WeightSpec> (*weights)(const formats::ModelConfig& config);
+  Result<std::unique_ptr<CausalLM>> (*load)(const formats::ModelConfig& config, const WeightLoader& loader);
+};
+
+// Errors: kBadModel when the architecture is unknown or the config asks for something its graph has not
+// (a sliding window, a rope type).
+Result<const Architecture*> find_architecture(const formats::ModelConfig& config);
+
+}  // namespace mhub::model

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "causal_lm.h"
+#include "mhub/model/model_runner.h"
+#include "sampling/sampler.h"
+#include "weights/checkpoint.h"
+
+namespace mhub::model {
+
+// LoadedModel over one family's definition. Everything a step needs is allocated when it is made.
+class CausalModelRunner final : public LoadedModel {
+ public:
+  struct Parts {
+    std::unique_ptr<kernels::Backend> backend;  // first: everything below lives on it
+    formats::ModelConfig config;
+    MemoryPlan plan;
+    std::unique_ptr<Checkpoint> checkpoint;  // the mapped files, which weights may be read from
+    std::unique_ptr<CausalLM> model;
+    Workspace workspace;
+    Workspace::Size workspace_size;
+    RopeTable rope;
+    kernels::KvShape kv_shape;
+    kernels::DType kv_dtype = kernels::DType::kF32;
+    std::unique_ptr<kernels::KvCache> cache;
+    int64_t sampled_vocab = 0;
+  };
+  explicit CausalModelRunner(Parts parts);
+
+  std::vector<RowResult> step(std::span<const StepRow> rows) override;
+  int64_t num_blocks() const override { return parts_.plan.num_blocks; }
+  int64_t block_size() const override { return parts_.plan.block_size; }
+  int64_t vocab_size() const override { return parts_.config.vocab_size; }
+  int64_t max_model_len() const override { return parts_.plan.max_model_len; }
+  const formats::ModelConfig& config() const override { return parts_.config; }
+  const MemoryPlan& plan() const override { return parts_.plan; }
+  void forward_logits(std::span<const int32_t> tokens,
+                      const std::function<void(int64_t, std::span<const float>)>& sink) override;
+
+ private:
+  // One row of hidden states whose logits a step needs.
+  struct WantedLogits {
+    int32_t hidden_row = 0;
+    size_t step_row = 0;
+    int32_t next_token = -1;  // of a prompt position; -1: sample
+  };
+  kernels::TensorView run(kernels::KvCache& cache);  // over batch_
+  // Calls use(index, logits) for each of hidden_rows, a chunk of rows at a time. logits may be changed.
+  template <typename Use>
+  void for_each_logits(kernels::TensorView hidden, std::span<const int32_t> hidden_rows, Use use);
+  void collect_wanted(std::span<const StepRow> rows);
+  kernels::KvCache& evaluation_cache(int64_t blocks);
+
+  Parts parts_;
+  bool host_visible_;  // activations can be read where they are
+  StepBatch batch_;
+  Sampler sampler_;
+  std::vector<WantedLogits> wanted_;
+  std::vector<int32_t> wanted_rows_;
+  std::vector<float> host_logits_;
+  std::unique_ptr<kernels::KvCache> evaluation_cache_;
+  int64_t evaluation_blocks_ = 0;
+};
+
+}  // namespace mhub::model

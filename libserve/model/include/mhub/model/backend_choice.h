@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <memory>
+#include <string_view>
+
+#include "mhub/base/result.h"
+#include "mhub/kernels/backend.h"
+
+namespace mhub::model {
+
+// How --dtype computes: float, float32 -> kFloat32; auto, half, float16, bfloat16 -> kFast. Errors: kUsage.
+Result<kernels::Compute> compute_for_dtype(std::string_view dtype);
+
+// device: "auto" (CUDA when it loads, else the CPU), "cpu" or "cuda" (kDevice with the reason when it cannot load;
+// never a silent fallback). cuda_search_path: where libmhub_cuda.so lies, empty = the loader's own places.
+Result<std::unique_ptr<kernels::Backend>> make_backend(std::string_view device, const kernels::BackendOptions& options,
+                                                       std::string_view cuda_search_path = {});
+
+}  // namespace mhub::model

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "mhub/kernels/backend.h"
+
+namespace mhub::model {
+
+// The ragged batch of one step, flattened: T tokens of several sequences behind one another. Reused between steps.
+struct StepBatch {
+  std::vector<int32_t> tokens, positions, slot_mapping;  // [T]
+  std::vector<int32_t> cu_seqlens_q, seq_lens;           // [sequences + 1], [sequences]
+  std::vector<int32_t> block_tables;                     // [sequences, max_blocks]
+  int64_t max_blocks = 0;
+
+  int64_t num_tokens() const { return static_cast<int64_t>(tokens.size()); }
+  void clear();
+  // Precondition: block_table covers first_position + ids.size() positions of block_size.
+  void add(std::span<const int32_t> ids, int32_t first_position, std::span<const int32_t> block_table,
+           int64_t block_size);
+  // After the last add(): lays the block tables out as one matrix.
+  void finish();
+  kernels::AttentionMetadata attention() const { return {cu_seqlens_q, seq_lens, block_tables, max_blocks}; }
+
+ private:
+  std::vector<std::span<const int32_t>> tables_;  // borrowed between add() and finish()
+};
+
+}  // namespace mhub::model

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+// LoadedModel::load: config -> weight table -> checked checkpoint -> memory plan -> weights, workspace and KV cache.
+#include <fmt/format.h>
+
+#include "architectures.h"
+#include "causal_model_runner.h"
+#include "layers/rope.h"
+#include "memory_plan.h"
+#include "mhub/base/bytes.h"
+#include "mhub/base/check.h"
+#include "mhub/model/backend_choice.h"
+
+namespace mhub::model {
+namespace {
+
+struct OpenedModel {
+  formats::ModelConfig config;
+  const Architecture* architecture = nullptr;
+  std::unique_ptr<Checkpoint> checkpoint;
+};
+
+Result<OpenedModel> open_dummy(const RunnerOptions& options) {
+  OpenedModel model;
+  MHUB_TRY(model.config, formats::read_model_config(options.model));
+  MHUB_TRY(model.architecture, find_architecture(model.config));
+  model.checkpoint = std::make_unique<Checkpoint>(
+      Checkpoint::dummy(model.config, model.architecture->weights(model.config), options.seed));
+  return model;
+}
+
+Result<OpenedModel> open_model(const RunnerOptions& options) {
+  if (options.load_format == LoadFormat::kDummy) return open_dummy(options);
+  MHUB_TRY(const auto location, formats::locate_model(options.model));
+  OpenedModel model;
+  if (location.kind == formats::ModelLocation::Kind::kGguf) {
+    MHUB_TRY(auto gguf, formats::open_gguf(location.path));
+    MHUB_TRY(model.config, formats::model_config_from_gguf(gguf));
+    MHUB_TRY(model.architecture, find_architecture(model.config));
+    MHUB_TRY(auto checkpoint, Checkpoint::from_gguf(std::move(gguf), model.architecture->weights(model.config)));
+    model.checkpoint = std::make_unique<Checkpoint>(std::move(checkpoint));
+    return model;
+  }
+  MHUB_TRY(model.config, formats::read_model_config(location.path));
+  MHUB_TRY(model.architecture, find_architecture(model.config));
+  MHUB_TRY(auto tensors, formats::open_safetensors_dir(location.path));
+  MHUB_TRY(auto checkpoint,
+           Checkpoint::from_safetensors(std::move(tensors), model.config, model.architecture->weights(model.config)));
+  model.checkpoint = std::make_unique<Checkpoint>(std::move(checkpoint));
+  return model;
+}
+
+std::string_view compute_name(kernels::Compute compute) {
+  return compute == kernels::Compute::kFloat32 ? "float32" : "fast";
+}
+
+Result<RopeTable> make_rope(kernels::Backend& backend, const formats::ModelConfig& config, const Checkpoint& checkpoint,
+                            int64_t max_model_len) {
+  MHUB_TRY(const auto frequencies, rope_frequencies(config, max_model_len, checkpoint.rope_divisors()));
+  const std::vector<float> table = rope_table(frequencies, max_model_len);
+  RopeTable rope;
+  rope.rotary_dim = rotary_dim(config);
+  rope.style = checkpoint.interleaved_rope() ? kernels::RopeStyle::kInterleaved : kernels::RopeStyle::kHalf;
+  rope.cos_sin = backend.allocate(table.size() * sizeof(float));
+  if (!rope.cos_sin) {
+    return Error{ErrorCode::kDevice,
+                 fmt::format("{} for the rope table of {} positions could not be allocated",
+                             human_bytes(table.size() * sizeof(float)), max_model_len),
+                 "lower --max-model-len", "max_model_len"};
+  }
+  backend.copy_to_device(rope.cos_sin->data(), table.data(), table.size() * sizeof(float));
+  return rope;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<LoadedModel>> LoadedModel::load(std::unique_ptr<kernels::Backend> backend,
+                                                       const RunnerOptions& options) {
+  MHUB_TRY(const auto compute, compute_for_dtype(options.dtype));
+  MHUB_CHECK(backend != nullptr && backend->compute() == compute);
+  MHUB_TRY(auto opened, open_model(options));
+  const formats::ModelConfig& config = opened.config;
+
+  CausalModelRunner::Parts parts;
+  parts.kv_dtype = compute == kernels::Compute::kFloat32 ? kernels::DType::kF32 : backend->preferred_kv_dtype();
+  parts.kv_shape = {config.num_hidden_layers, 0, options.block_size, config.num_key_value_heads, config.head_dim};
+  parts.workspace_size = Workspace::size(config, options.max_num_batched_tokens);
+  const kernels::DeviceFacts device = backend->facts();
+  MemoryDemand demand;
+  demand.weights_bytes = opened.checkpoint->total_bytes();
+  demand.workspace_bytes = parts.workspace_size.bytes;
+  demand.rope_bytes_per_token = static_cast<uint64_t>(rotary_dim(config)) * sizeof(float);
+  demand.block_bytes = parts.kv_shape.block_bytes(parts.kv_dtype);
+  demand.native_len = native_max_model_len(config);
+  demand.longest_len = longest_max_model_len(config);
+  MHUB_TRY(parts.plan, plan_memory(demand, options, device));
+  parts.plan.kv_dtype = kernels::dtype_info(parts.kv_dtype).name;
+  parts.plan.device = device.description;
+  parts.plan.compute = compute_name(compute);
+  parts.kv_shape.num_blocks = parts.plan.num_blocks;
+  parts.sampled_vocab =
+      options.sampled_vocab > 0 ? std::min(options.sampled_vocab, config.vocab_size) : config.vocab_size;
+
+  MHUB_TRY(parts.rope, make_rope(*backend, config, *opened.checkpoint, parts.plan.max_model_len));
+  const WeightLoader loader(*backend, *opened.checkpoint);
+  MHUB_TRY(parts.model, opened.architecture->load(config, loader));
+  MHUB_TRY(parts.workspace, Workspace::make(*backend, config, parts.workspace_size));
+  parts.cache = backend->make_kv_cache(parts.kv_shape, parts.kv_dtype);
+  if (!parts.cache) {
+    return Error{ErrorCode::kDevice,
+                 fmt::format("{} of KV cache ({} blocks of {} tokens) could not be allocated on {}",
+                             human_bytes(parts.plan.kv_bytes), parts.plan.num_blocks, options.block_size, device.name),
+                 "lower --kv-cache-memory-bytes or --gpu-memory-utilization", "kv_cache_memory_bytes"};
+  }
+  parts.config = std::move(opened.config);
+  parts.checkpoint = std::move(opened.checkpoint);
+  parts.backend = std::move(backend);
+  return std::unique_ptr<LoadedModel>(std::make_unique<CausalModelRunner>(std::move(parts)));
+}
+
+}  // namespace mhub::model

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "memory_plan.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "mhub/base/bytes.h"
+
+namespace mhub::model {
+namespace {
+
+constexpr uint64_t kCpuDefaultKvBytes = 4ull << 30;  // without --kv-cache-memory-bytes a CPU pool stays below this
+constexpr int64_t kMaxSlots = int64_t{1} << 31;      // slot_mapping is int32
+
+Error usage(std::string message, std::string hint, std::string param) {
+  return {ErrorCode::kUsage, std::move(message), std::move(hint), std::move(param)};
+}
+
+int64_t blocks_for(int64_t tokens, int64_t block_size) {
+  return (tokens + block_size - 1) / block_size;
+}
+
+Result<void> check_options(const RunnerOptions& o, const MemoryDemand& demand) {
+  if (o.block_size < 1 || o.block_size > 1024)
+    return usage(fmt::format("block_size {} is not from 1 to 1024", o.block_size), "", "block_size");
+  if (o.max_num_seqs < 1 || o.max_num_seqs > 65536)
+    return usage(fmt::format("max_num_seqs {} is not from 1 to 65536", o.max_num_seqs), "", "max_num_seqs");
+  if (o.max_num_batched_tokens < 1 || o.max_num_batched_tokens > 1 << 20) {
+    return usage(fmt::format("max_num_batched_tokens {} is not from 1 to 1048576", o.max_num_batched_tokens), "",
+                 "max_num_batched_tokens");
+  }
+  if (!(o.gpu_memory_utilization > 0 && o.gpu_memory_utilization <= 1)) {
+    return usage(fmt::format("gpu_memory_utilization {} is not above 0 and at most 1", o.gpu_memory_utilization), "",
+                 "gpu_memory_utilization");
+  }
+  if (o.max_model_len < 0 || o.max_model_len > demand.longest_len) {
+    return usage(fmt::format("max_model_len {} is not from 1 to the {} positions of this model", o.max_model_len,
+                             demand.longest_len),
+                 "", "max_model_len");
+  }
+  return {};
+}
+
+// Bytes that the KV pool may have.
+uint64_t kv_budget(const MemoryDemand& d, const RunnerOptions& o, const kernels::DeviceFacts& device, uint64_t fixed,
+                   int64_t wanted_len) {
+  auto usable = static_cast<uint64_t>(o.gpu_memory_utilization * static_cast<double>(device.memory_bytes));
+  const bool cpu = device.name == "cpu";
+  if (cpu) usable = std::min(usable, device.memory_available_bytes);
+  uint64_t budget = usable > fixed ? usable - fixed : 0;
+  if (cpu) {
+    const auto one_sequence = static_cast<uint64_t>(blocks_for(wanted_len, o.block_size)) * d.block_bytes;
+    budget = std::min(budget, std::max(kCpuDefaultKvBytes, o.max_model_len > 0 ? one_sequence : 0));
+  }
+  return budget;
+}
+
+}  // namespace
+
+int64_t native_max_model_len(const formats::ModelConfig& config) {
+  const auto& s = config.rope_scaling;
+  if (s.rope_type != "yarn" || s.original_max_position_embeddings == 0) return config.max_position_embeddings;
+  const double stretched = s.factor * static_cast<double>(s.original_max_position_embeddings);
+  return std::max(config.max_position_embeddings, static_cast<int64_t>(std::min(stretched, 1e9)));
+}
+
+int64_t longest_max_model_len(const formats::ModelConfig& config) {
+  const auto& s = config.rope_scaling;
+  const int64_t native = native_max_model_len(config);
+  if (s.rope_type != "linear" && s.rope_type != "dynamic") return native;
+  return static_cast<int64_t>(std::min(s.factor * static_cast<double>(native), 1e9));
+}
+
+Result<MemoryPlan> plan_memory(const MemoryDemand& d, const RunnerOptions& o, const kernels::DeviceFacts& device) {
+  MHUB_CHECK_OK(check_options(o, d));
+  const int64_t wanted_len = o.max_model_len > 0 ? o.max_model_len : d.native_len;
+  const uint64_t rope_bytes = d.rope_bytes_per_token * static_cast<uint64_t>(wanted_len);
+  MemoryPlan plan;
+  plan.weights_bytes = d.weights_bytes;
+  plan.workspace_bytes = d.workspace_bytes + rope_bytes;
+  plan.block_size = o.block_size;
+  const uint64_t fixed = plan.weights_bytes + plan.workspace_bytes;
+  const std::string rest = fmt::format("{} of weights and {} of workspace", human_bytes(plan.weights_bytes),
+                                       human_bytes(plan.workspace_bytes));
+
+  const bool given = o.kv_cache_memory_bytes > 0;
+  if (given && fixed + o.kv_cache_memory_bytes > device.memory_bytes) {
+    return Error{
+        ErrorCode::kDevice,
+        fmt::format("{} of KV cache with {} need {}, {} has {}", human_bytes(o.kv_cache_memory_bytes), rest,
+                    human_bytes(fixed + o.kv_cache_memory_bytes), device.name, human_bytes(device.memory_bytes)),
+        "lower --kv-cache-memory-bytes", "kv_cache_memory_bytes"};
+  }
+  const uint64_t budget = given ? o.kv_cache_memory_bytes : kv_budget(d, o, device, fixed, wanted_len);
+  const int64_t per_sequence = blocks_for(wanted_len, o.block_size);
+  auto blocks = static_cast<int64_t>(std::min<uint64_t>(budget / d.block_bytes, kMaxSlots / o.block_size - 1));
+  if (!given && blocks / o.max_num_seqs >= per_sequence) blocks = per_sequence * o.max_num_seqs;
+
+  if (blocks < per_sequence && (o.max_model_len > 0 || blocks < 1)) {
+    const int64_t need_len = o.max_model_len > 0 ? wanted_len : o.block_size;
+    const auto need = static_cast<uint64_t>(blocks_for(need_len, o.block_size)) * d.block_bytes;
+    std::string have = given ? fmt::format("--kv-cache-memory-bytes gives {}", human_bytes(budget))
+                             : fmt::format("{:.2f} of {}'s {} ({} available now) less {} leaves {}",
+                                           o.gpu_memory_utilization, device.name, human_bytes(device.memory_bytes),
+                                           human_bytes(device.memory_available_bytes), rest, human_bytes(budget));
+    return Error{ErrorCode::kDevice,
+                 fmt::format("one sequence of {} tokens needs {} of KV cache ({} per {} tokens); {}", need_len,
+                             human_bytes(need), human_bytes(d.block_bytes), o.block_size, have),
+                 blocks < 1
+                     ? "use a smaller or quantized model, or lower --max-num-batched-tokens"
+                     : fmt::format("lower --max-model-len to {} or less, or leave it out", blocks * o.block_size),
+                 "max_model_len"};
+  }
+  plan.num_blocks = blocks;
+  plan.kv_bytes = static_cast<uint64_t>(blocks) * d.block_bytes;
+  plan.max_model_len = std::min(wanted_len, blocks * o.block_size);
+  plan.max_model_len_lowered = plan.max_model_len < wanted_len;
+  return plan;
+}
+
+}  // namespace mhub::model

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "weights/checkpoint.h"
+
+#include <fmt/format.h>
+
+#include "mhub/base/check.h"
+#include "weights/tensor_check.h"
+
+namespace mhub::model {
+
+Result<Checkpoint> Checkpoint::from_safetensors(formats::TensorTable tensors, const formats::ModelConfig& config,
+                                                const std::vector<WeightSpec>& specs) {
+  Checkpoint checkpoint;
+  std::set<std::string, std::less<>> used;
+  for (const WeightSpec& spec : specs) {
+    if (config.quantization && spec.kind == WeightKind::kLinear) {
+      MHUB_TRY(auto quantized, compressed_weight(tensors, spec, *config.quantization, used));
+      if (quantized) {
+        checkpoint.weights_.emplace(spec.name, *std::move(quantized));
+        continue;
+      }
+    }
+    const auto* entry = tensors.find(spec.name);
+    if (!entry) {
+      if (!spec.required && !tensors.unsupported.contains(spec.name)) continue;
+      return missing_tensor(tensors, spec.name);
+    }
+    used.insert(spec.name);
+    MHUB_TRY(auto weight, plain_weight(tensors, *entry, spec));
+    const bool tied_copy = !spec.required && config.tie_word_embeddings;  // the flag wins over a stored lm_head
+    if (!tied_copy) checkpoint.weights_.emplace(spec.name, std::move(weight));
+  }
+  MHUB_CHECK_OK(check_no_surplus(tensors, used));
+  checkpoint.files_ = std::move(tensors.files);
+  return checkpoint;
+}
+
+Result<Checkpoint> Checkpoint::from_gguf(formats::GgufFile gguf, const std::vector<WeightSpec>& specs) {
+  Checkpoint checkpoint;
+  formats::TensorTable& tensors = gguf.table;
+  std::set<std::string, std::less<>> used;
+  for (const WeightSpec& spec : specs) {
+    const std::string name = gguf_tensor_name(spec.name);
+    MHUB_CHECK(!name.empty());
+    const auto* entry = tensors.find(name);
+    if (!entry) {
+      if (!spec.required) continue;
+      return missing_tensor(tensors, name);
+    }
+    used.insert(name);
+    MHUB_TRY(auto weight, plain_weight(tensors, *entry, spec));
+    checkpoint.weights_.emplace(spec.name, std::move(weight));
+  }
+  if (const auto* divisors = tensors.find("rope_freqs.weight")) {
+    const WeightSpec spec{divisors->name, WeightKind::kVector, divisors->shape.empty() ? 0 : divisors->shape[0], 1,
+                          true};
+    MHUB_TRY(const auto weight, plain_weight(tensors, *divisors, spec));
+    checkpoint.rope_divisors_.resize(static_cast<size_t>(spec.rows));
+    kernels::dequantize_rows(weight.source, 0, 1, checkpoint.rope_divisors_.data());
+    for (const float divisor : checkpoint.rope_divisors_) {
+      if (!(divisor > 0)) return bad_tensor(tensors, divisors->name, "holds a divisor that is not positive");
+    }
+    used.insert(divisors->name);
+  }
+  MHUB_CHECK_OK(check_no_surplus(tensors, used));
+  checkpoint.interleaved_rope_ = gguf.string("general.architecture") == "llama";
+  checkpoint.files_ = std::move(tensors.files);
+  return checkpoint;
+}
+
+Checkpoint Checkpoint::dummy(const formats::ModelConfig& config, std::vector<WeightSpec> specs, uint64_t seed) {
+  Checkpoint checkpoint;
+  checkpoint.dummy_ = DummyRecipe{config, seed};
+  for (auto& spec : specs) {
+    if (!spec.required && config.tie_word_embeddings) continue;
+    CheckpointWeight weight;
+    weight.bytes = dummy_bytes(spec, config);
+    checkpoint.weights_.emplace(spec.name, std::move(weight));
+    std::string name = spec.name;
+    checkpoint.dummy_specs_.emplace(std::move(name), std::move(spec));
+  }
+  return checkpoint;
+}
+
+CheckpointWeight Checkpoint::weight(std::string_view name) const {
+  if (dummy_) {
+    const auto spec = dummy_specs_.find(name);
+    MHUB_CHECK(spec != dummy_specs_.end());
+    return dummy_weight(spec->second, dummy_->config, dummy_->seed);
+  }
+  const auto found = weights_.find(name);
+  MHUB_CHECK(found != weights_.end());
+  return found->second;
+}
+
+std::vector<float> Checkpoint::vector(std::string_view name) const {
+  const CheckpointWeight found = weight(name);
+  MHUB_CHECK(found.source.rows == 1);
+  std::vector<float> values(static_cast<size_t>(found.source.cols));
+  kernels::dequantize_rows(found.source, 0, 1, values.data());
+  return values;
+}
+
+uint64_t Checkpoint::total_bytes() const {
+  uint64_t total = 0;
+  for (const auto& [name, weight] : weights_) total += weight.bytes;
+  return total;
+}
+
+}  // namespace mhub::model

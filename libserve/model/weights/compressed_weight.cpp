@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+// Quantized Linear weights of compressed-tensors: pack-quantized (weight_packed) and int-quantized (I8 weight).
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "mhub/base/bytes.h"
+#include "weights/tensor_check.h"
+
+namespace mhub::model {
+namespace {
+using formats::TensorEntry;
+using formats::TensorTable;
+using kernels::DType;
+
+int64_t ceil_div(int64_t a, int64_t b) {
+  return (a + b - 1) / b;
+}
+
+Result<void> require_shape(const TensorTable& tensors, const TensorEntry& entry, DType dtype,
+                           const std::vector<int64_t>& shape) {
+  if (entry.dtype == dtype && entry.shape == shape) return {};
+  return bad_tensor(tensors, entry.name,
+                    fmt::format("is {} [{}], {} [{}] was expected", kernels::dtype_info(entry.dtype).name,
+                                fmt::join(entry.shape, ", "), kernels::dtype_info(dtype).name, fmt::join(shape, ", ")));
+}
+
+// Sets scales and group size.
+Result<void> take_scales(const TensorTable& tensors, const TensorEntry& scale, int64_t group_size,
+                         CheckpointWeight& weight) {
+  kernels::MatrixSource& source = weight.source;
+  source.group_size = group_size == 0 ? source.cols : group_size;
+  const int64_t groups = ceil_div(source.cols, source.group_size);
+  const bool per_row = groups == 1 && scale.shape == std::vector<int64_t>{source.rows};
+  if (!per_row && scale.shape != std::vector<int64_t>{source.rows, groups}) {
+    return bad_tensor(
+        tensors, scale.name,
+        fmt::format("has shape [{}], group size {} of a [{}, {}] weight needs [{}, {}]", fmt::join(scale.shape, ", "),
+                    source.group_size, source.rows, source.cols, source.rows, groups));
+  }
+  if (scale.dtype != DType::kF32 && scale.dtype != DType::kF16 && scale.dtype != DType::kBF16) {
+    return bad_tensor(tensors, scale.name,
+                      fmt::format("has dtype {}, scales are F32, F16 or BF16", kernels::dtype_info(scale.dtype).name));
+  }
+  MHUB_CHECK_OK(check_finite(tensors, scale));
+  source.scales = tensors.data(scale);
+  source.scale_dtype = scale.dtype;
+  weight.bytes += scale.bytes;
+  return {};
+}
+
+// Zero points as the back end reads them: I32 words along rows. Older files have one I8 per group, packed here.
+Result<void> take_zeros(const TensorTable& tensors, const TensorEntry& zero, int bits, CheckpointWeight& weight) {
+  kernels::MatrixSource& source = weight.source;
+  const int64_t groups = ceil_div(source.cols, source.group_size), per_word = 32 / bits;
+  const int64_t words = ceil_div(source.rows, per_word) * groups;
+  weight.bytes += static_cast<uint64_t>(words) * 4;
+  if (zero.dtype != DType::kI8) {
+    MHUB_CHECK_OK(require_shape(tensors, zero, DType::kI32, {ceil_div(source.rows, per_word), groups}));
+    source.zeros = tensors.data(zero);
+    return {};
+  }
+  MHUB_CHECK_OK(require_shape(tensors, zero, DType::kI8, {source.rows, groups}));
+  auto packed = std::make_shared<std::vector<std::byte>>(static_cast<size_t>(words) * 4);
+  const auto* values = reinterpret_cast<const int8_t*>(tensors.data(zero));
+  const int offset = 1 << (bits - 1);
+  for (int64_t row = 0; row < source.rows; ++row) {
+    for (int64_t group = 0; group < groups; ++group) {
+      const int value = values[row * groups + group] + offset;
+      if (value < 0 || value >= 1 << bits)
+        return bad_tensor(tensors, zero.name, fmt::format("holds {}, outside of {} bits", value - offset, bits));
+      std::byte* word = packed->data() + (row / per_word * groups + group) * 4;
+      store_le(word, load_le<uint32_t>(word) | static_cast<uint32_t>(value) << (row % per_word * bits));
+    }
+  }
+  source.zeros = packed->data();
+  weight.owned = std::move(packed);
+  return {};
+}
+
+}  // namespace
+
+Result<std::optional<CheckpointWeight>> compressed_weight(const TensorTable& tensors, const WeightSpec& spec,
+                                                          const formats::CompressedTensors& quantization,
+                                                          std::set<std::string, std::less<>>& used) {
+  const TensorEntry* packed = tensors.find(spec.name + "_packed");
+  const TensorEntry* plain = tensors.find(spec.name);
+  if (!packed && (!plain || plain->dtype != DType::kI8)) return std::optional<CheckpointWeight>();
+  if (packed && plain) return bad_tensor(tensors, spec.name, "is there twice, plain and packed");
+  const TensorEntry& codes = packed ? *packed : *plain;
+  const int bits = packed ? quantization.num_bits : 8;
+
+  CheckpointWeight weight;
+  kernels::MatrixSource& source = weight.source;
+  source.rows = spec.rows;
+  source.cols = spec.cols;
+  source.dtype = bits == 4 ? DType::kU4 : DType::kI8;
+  source.packed_i8 = packed && bits == 8;
+  source.data = tensors.data(codes);
+  weight.bytes = codes.bytes;
+  used.insert(codes.name);
+  if (packed)
+    MHUB_CHECK_OK(require_shape(tensors, codes, DType::kI32, {spec.rows, ceil_div(spec.cols, 32 / bits)}));
+  else
+    MHUB_CHECK_OK(require_shape(tensors, codes, DType::kI8, {spec.rows, spec.cols}));
+
+  if (const TensorEntry* shape = tensors.find(spec.name + "_shape")) {
+    const bool wide = shape->dtype == DType::kI64;
+    MHUB_CHECK_OK(require_shape(tensors, *shape, wide ? DType::kI64 : DType::kI32, {2}));
+    const std::byte* at = tensors.data(*shape);
+    const auto side = [&](int i) { return wide ? load_le<int64_t>(at + 8 * i) : load_le<int32_t>(at + 4 * i); };
+    if (side(0) != spec.rows || side(1) != spec.cols) {
+      return bad_tensor(
+          tensors, shape->name,
+          fmt::format("says [{}, {}], the configuration needs [{}, {}]", side(0), side(1), spec.rows, spec.cols));
+    }
+    used.insert(shape->name);
+  }
+  const TensorEntry* scale = tensors.find(spec.name + "_scale");
+  if (!scale) return missing_tensor(tensors, spec.name + "_scale");
+  used.insert(scale->name);
+  MHUB_CHECK_OK(take_scales(tensors, *scale, quantization.group_size, weight));
+  const TensorEntry* zero = tensors.find(spec.name + "_zero_point");
+  if (!zero && !quantization.symmetric) return missing_tensor(tensors, spec.name + "_zero_point");
+  if (zero) {
+    used.insert(zero->name);
+    MHUB_CHECK_OK(take_zeros(tensors, *zero, bits, weight));
+  }
+  return std::optional(std::move(weight));
+}
+
+}  // namespace mhub::model

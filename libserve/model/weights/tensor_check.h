@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <set>
+#include <string>
+
+#include "mhub/formats/tensor_table.h"
+#include "weights/checkpoint.h"
+
+namespace mhub::model {
+
+Error bad_tensor(const formats::TensorTable& tensors, std::string_view name, const std::string& what);
+Error missing_tensor(const formats::TensorTable& tensors, std::string_view name);
+
+// A tensor of plain or block elements as the weight of `spec`. Errors name shape and dtype.
+Result<CheckpointWeight> plain_weight(const formats::TensorTable& tensors, const formats::TensorEntry& entry,
+                                      const WeightSpec& spec);
+// kBadModel when a float tensor (norm, bias, scale) holds NaN or infinity.
+Result<void> check_finite(const formats::TensorTable& tensors, const formats::TensorEntry& entry);
+// kBadModel naming the tensors of the file that no weight used. Known leftovers (rotary_emb.inv_freq) are ignored.
+Result<void> check_no_surplus(const formats::TensorTable& tensors, const std::set<std::string, std::less<>>& used);
+
+// nullopt when the file has neither form of the weight. `used` receives the names of the tensors taken.
+Result<std::optional<CheckpointWeight>> compressed_weight(const formats::TensorTable& tensors, const WeightSpec& spec,
+                                                          const formats::CompressedTensors& quantization,
+                                                          std::set<std::string, std::less<>>& used);
+
+// GGUF's name of a Hugging Face tensor of the llama and qwen2 families; empty when it has none.
+std::string gguf_tensor_name(std::string_view hf_name);
+
+// Random weight of `spec`, the same for the same seed and name.
+CheckpointWeight dummy_weight(const WeightSpec& spec, const formats::ModelConfig& config, uint64_t seed);
+// Bytes that dummy_weight(spec) will hold.
+uint64_t dummy_bytes(const WeightSpec& spec, const formats::ModelConfig& config);
+
+}  // namespace mhub::model

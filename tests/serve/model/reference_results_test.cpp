@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: Apache-2.0
+// Against results of other implementations, where the machine has them (MHUB_SHARED_DIR, MHUB_SMOLLM2_GGUF).
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <fstream>
+
+#include "mhub/base/json.h"
+#include "mhub/formats/tensor_table.h"
+#include "serve/model/loaded.h"
+#include "support/shared_dir.h"
+
+namespace mhub::model {
+namespace {
+namespace fs = std::filesystem;
+
+Json read_json(const fs::path& file) {
+  std::ifstream in(file);
+  const std::string text{std::istreambuf_iterator<char>(in), {}};
+  JsonLimits limits;
+  limits.max_bytes = 64u << 20;
+  limits.max_values = 10'000'000;
+  auto json = parse_json(text, limits);
+  if (!json) throw std::runtime_error(json.error().one_line());
+  return *std::move(json);
+}
+
+template <typename T>
+std::vector<T> read_tensor(const formats::TensorTable& table, std::string_view name) {
+  const auto* entry = table.find(name);
+  if (!entry) throw std::runtime_error("no tensor " + std::string(name));
+  std::vector<T> values(entry->bytes / sizeof(T));
+  std::memcpy(values.data(), table.data(*entry), entry->bytes);
+  return values;
+}
+
+std::vector<int32_t> ids_of(const Json& json) {
+  return json.get<std::vector<int32_t>>();
+}
+
+class FixtureTest : public testing::TestWithParam<const char*> {};
+
+TEST_P(FixtureTest, LogitsAndGreedyTokens) {
+  const auto shared = test::shared_dir();
+  if (!shared) GTEST_SKIP() << "no MHUB_SHARED_DIR";
+  const fs::path dir = *shared / "fixtures" / GetParam();
+  auto model = load(float32_options(dir));
+  auto table = formats::open_safetensors_file(dir / "reference.safetensors");
+  ASSERT_TRUE(table) << table.error().one_line();
+  const auto ids = read_tensor<int32_t>(*table, "input_ids");
+  const auto expected = read_tensor<float>(*table, "logits");
+  const auto logits = all_logits(*model, ids);
+  float largest = 0, worst = 0;
+  for (const float x : expected) largest = std::max(largest, std::abs(x));
+  for (size_t i = 0; i < expected.size(); ++i)
+    worst = std::max(worst, std::abs(expected[i] - logits[i / 256][i % 256]));
+  EXPECT_LT(worst, 1e-3f * largest);
+  RecordProperty("worst_over_largest", std::to_string(worst / largest));
+
+  Sequence sequence;
+  sequence.prompt.assign(ids.begin(), ids.begin() + 40);
+  sequence.params = greedy_params();
+  sequence.blocks = block_table(*model, 64);
+  EXPECT_EQ(generate(*model, sequence, 24), read_tensor<int32_t>(*table, "greedy"));
+}
+INSTANTIATE_TEST_SUITE_P(Families, FixtureTest,
+                         testing::Values("llama", "llama31", "llama_bias", "qwen2", "qwen2_yarn"),
+                         [](const auto& param) { return std::string(param.param); });
+
+TEST(ReferenceResults, SlidingWindowIsRefused) {
+  const auto shared = test::shared_dir();
+  if (!shared) GTEST_SKIP() << "no MHUB_SHARED_DIR";
+  auto model = try_load(float32_options(*shared / "fixtures" / "mistral_swa"));
+  ASSERT_FALSE(model);
+  EXPECT_EQ(model.error().code, ErrorCode::kBadModel);
+}
+
+TEST(ReferenceResults, Stories260k) {
+  const auto shared = test::shared_dir();
+  if (!shared) GTEST_SKIP() << "no MHUB_SHARED_DIR";
+  const fs::path dir = *shared / "models" / "stories260k";
+  auto model = load(float32_options(dir));
+  for (const auto& item : read_json(dir / "reference.json")) {
+    const auto ids = ids_of(item["ids"]);
+    const auto expected = item["last_logits"].get<std::vector<float>>();
+    const auto last = all_logits(*model, ids).back();
+    for (size_t i = 0; i < expected.size(); ++i) ASSERT_NEAR(last[i], expected[i], 1e-3) << i;
+    Sequence sequence;
+    sequence.prompt = ids;
+    sequence.params = greedy_params();
+    const auto greedy = ids_of(item["greedy_ids"]);
+    sequence.blocks = block_table(*model, static_cast<int64_t>(ids.size() + greedy.size()));
+    EXPECT_EQ(generate(*model, sequence, static_cast<int>(greedy.size())), greedy);
+  }
+}
+
+TEST(ReferenceResults, Doclm19m) {
+  const auto shared = test::shared_dir();
+  if (!shared) GTEST_SKIP() << "no MHUB_SHARED_DIR";
+  const fs::path dir = *shared / "models" / "doclm-19m";
+  auto model = load(float32_options(dir));
+  const Json reference = read_json(dir / "reference.json");
+  ASSERT_FALSE(reference["gen"].empty());
+  for (const auto& [prompt, item] : reference["gen"].items()) {
+    Sequence sequence;
+    sequence.prompt = ids_of(item["in"]);
+    sequence.params = greedy_params();
+    const auto expected = ids_of(item["out"]);
+    sequence.blocks = block_table(*model, static_cast<int64_t>(sequence.prompt.size() + expected.size()));
+    EXPECT_EQ(generate(*model, sequence, static_cast<int>(expected.size())), expected) << prompt;
+  }
+}
+
+// SmolLM2-135M-Instruct, Q4_1 GGUF.
+class SmolLm2Test : public testing::TestWithParam<const char*> {
+ protected:
+  void SetUp() override {
+    const auto shared = test::shared_dir();
+    const char* file = std::getenv("MHUB_SMOLLM2_GGUF");
+    if (!shared || !file) GTEST_SKIP() << "no MHUB_SHARED_DIR or MHUB_SMOLLM2_GGUF";
+    dir_ = *shared / "models" / "smollm2-135m-instruct";
+    reference_ = read_json(dir_ / "reference.json");
+    RunnerOptions options = float32_options(file);
+    options.dtype = GetParam();
+    options.max_model_len = 2048;
+    options.max_num_batched_tokens = 512;
+    model_ = load(options);
+  }
+  bool float32() const { return std::string_view(GetParam()) == "float32"; }
+  fs::path dir_;
+  Json reference_;
+  std::unique_ptr<LoadedModel> model_;
+};
+
+double log_sum_exp(std::span<const float> row) {
+  const double top = static_cast<double>(*std::max_element(row.begin(), row.end()));
+  double sum = 0;
+  for (const float x : row) sum += std::exp(static_cast<double>(x) - top);
+  return top + std::log(sum);
+}
+
+TEST_P(SmolLm2Test, GreedyAndTopFive) {
+  double worst = 0;
+  int wrong = 0, steps = 0;
+  for (const auto& item : reference_["prompts"]["cases"]) {
+    std::vector<int32_t> tokens = ids_of(item["ids"]);
+    const size_t first = tokens.size() - 1;
+    const auto greedy = ids_of(item["greedy"]);
+    tokens.insert(tokens.end(), greedy.begin(), greedy.end() - 1);
+    model_->forward_logits(tokens, [&](int64_t position, std::span<const float> logits) {
+      if (position < static_cast<int64_t>(first)) return;
+      const size_t step = static_cast<size_t>(position) - first;
+      const double total = log_sum_exp(logits);
+      for (const auto& pair : item["top5"][step]) {
+        const double ours = static_cast<double>(logits[pair[0].get<size_t>()]) - total;
+        worst = std::max(worst, std::abs(ours - pair[1].get<double>()));
+      }
+      const auto best = std::max_element(logits.begin(), logits.end()) - logits.begin();
+      if (best != greedy[step]) ++wrong;
+      ++steps;
+    });
+  }
+  std::printf("%s: %d of %d greedy steps differ, worst difference of a top-5 logprob %.6f\n", GetParam(), wrong, steps,
+              worst);
+  if (float32()) {
+    EXPECT_EQ(wrong, 0);
+    EXPECT_LT(worst, 1e-3);
+  }
+}
+
+TEST_P(SmolLm2Test, LastLogits) {
+  if (!float32()) GTEST_SKIP() << "logits are compared in float32";
+  auto table = formats::open_safetensors_file(dir_ / "reference.safetensors");
+  ASSERT_TRUE(table) << table.error().one_line();
+  for (const auto& item : reference_["prompts"]["cases"]) {
+    const std::string name = "gguf.logits." + item["id"].get<std::string>();
+    if (!table->find(name)) continue;
+    const auto expected = read_tensor<float>(*table, name);
+    const auto last = all_logits(*model_, ids_of(item["ids"])).back();
+    for (size_t i = 0; i < expected.size(); ++i) ASSERT_NEAR(last[i], expected[i], 1e-3) << name << " " << i;
+  }
+}
+
+TEST_P(SmolLm2Test, PerplexityAndDivergence) {
+  const Json& perplexity = reference_["perplexity"];
+  const auto ids = ids_of(perplexity["ids"]);
+  constexpr size_t kWindow = 1024;
+  double nll = 0, divergence = 0, worst = 0;
+  size_t scored = 0, compared = 0, same_top = 0;
+  for (size_t window = 0; window * kWindow < ids.size(); ++window) {
+    const auto tokens = std::span(ids).subspan(window * kWindow, kWindow);
+    model_->forward_logits(tokens, [&](int64_t position, std::span<const float> logits) {
+      const double total = log_sum_exp(logits);
+      if (position + 1 < static_cast<int64_t>(kWindow)) {
+        nll += total - static_cast<double>(logits[static_cast<size_t>(tokens[static_cast<size_t>(position) + 1])]);
+        ++scored;
+      }
+      if (window >= perplexity["kl"].size() || position % 32 != 31) return;
+      const Json& at = perplexity["kl"][window][static_cast<size_t>(position / 32)];
+      ASSERT_EQ(at["pos"].get<int64_t>(), position);
+      double kl = 0, p_rest = 1, q_rest = 1;
+      for (const auto& pair : at["top64"]) {
+        const double log_p = pair[1].get<double>();
+        const double log_q = static_cast<double>(logits[pair[0].get<size_t>()]) - total;
+        kl += std::exp(log_p) * (log_p - log_q);
+        p_rest -= std::exp(log_p);
+        q_rest -= std::exp(log_q);
+      }
+      if (p_rest > 0 && q_rest > 0) kl += p_rest * std::log(p_rest / q_rest);
+      divergence += kl;
+      worst = std::max(worst, kl);
+      ++compared;
+      const auto best = std::max_element(logits.begin(), logits.end()) - logits.begin();
+      if (best == at["top64"][0][0].get<int64_t>()) ++same_top;
+    });
+  }
+  const double ours = std::exp(nll / static_cast<double>(scored)), expected = perplexity["ppl"].get<double>();
+  const double mean = divergence / static_cast<double>(compared);
+  std::printf("%s: perplexity %.6f (reference %.6f), mean KL %.7f, worst %.6f, same top token %zu of %zu\n", GetParam(),
+              ours, expected, mean, worst, same_top, compared);
+  EXPECT_NEAR(ours, expected, float32() ? 0.001 : 0.005 * expected);
+  EXPECT_LT(mean, float32() ? 1e-6 : 0.0023);
+}
+INSTANTIATE_TEST_SUITE_P(Dtypes, SmolLm2Test, testing::Values("float32", "auto"),
+                         [](const auto& param) { return std::string(param.param); });
+
+}  // namespace
+}  // namespace mhub::model
