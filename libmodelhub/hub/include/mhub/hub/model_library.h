@@ -26,6 +26,9 @@ struct HubConfig {
   double connect_timeout_seconds = 15;
   double stall_timeout_seconds = 30;
   int retries = 8;                            // per extent without progress
+  double retry_delay_seconds = 0.5;           // first back-off; doubles up to 30 s
+  std::string ca_file, ca_directory;          // certificates to trust; "" = the system's
+  bool source_is_chosen = false;              // default_source was asked for, so it goes before what is registered
   double registry_timeout_seconds = 15;       // how long to wait for another process's registry transaction
 };
 

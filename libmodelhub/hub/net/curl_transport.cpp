@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "net/curl_transport.h"
+
+#include <curl/curl.h>
+
+#include <algorithm>
+#include <map>
+#include <memory>
+#include <vector>
+
+#include "mhub/base/check.h"
+#include "net/curl_exchange.h"
+
+namespace mhub::hub {
+namespace {
+
+constexpr long kIdleConnections = 64;
+
+CURLM* make_multi() {
+  static const CURLcode initialized = curl_global_init(CURL_GLOBAL_DEFAULT);  // once a process, as libcurl demands
+  MHUB_CHECK(initialized == CURLE_OK);
+  return curl_multi_init();
+}
+
+}  // namespace
+
+struct CurlTransport::State {
+  explicit State(const CurlConfig& the_config) : config(the_config) {
+    curl_multi_setopt(multi.get(), CURLMOPT_MAXCONNECTS, kIdleConnections);
+  }
+  ~State() {
+    for (auto& [id, exchange] : exchanges) detach(*exchange);
+  }
+
+  void attach(Id id, CurlExchange& exchange) {
+    if (CURL* easy = exchange.begin_hop()) {
+      attached[easy] = id;
+      curl_multi_add_handle(multi.get(), easy);
+    } else {
+      ended.push_back(id);
+    }
+  }
+  void detach(CurlExchange& exchange) {
+    if (attached.erase(exchange.easy()) != 0) curl_multi_remove_handle(multi.get(), exchange.easy());
+  }
+
+  // libcurl must not be entered from its own callbacks: starts and cancels made there wait in these lists.
+  void apply_deferred() {
+    while (!to_start.empty() || !to_cancel.empty()) {
+      for (const Id id : std::exchange(to_cancel, {})) drop(id);
+      for (const Id id : std::exchange(to_start, {})) {
+        if (const auto found = exchanges.find(id); found != exchanges.end()) attach(id, *found->second);
+      }
+    }
+  }
+  void drop(Id id) {
+    const auto found = exchanges.find(id);
+    if (found == exchanges.end()) return;
+    detach(*found->second);
+    exchanges.erase(found);
+  }
+
+  void collect_finished() {
+    int left = 0;
+    while (const CURLMsg* message = curl_multi_info_read(multi.get(), &left)) {
+      if (message->msg != CURLMSG_DONE) continue;
+      const CURLcode code = message->data.result;
+      const Id id = attached.at(message->easy_handle);
+      CurlExchange& exchange = *exchanges.at(id);
+      detach(exchange);
+      if (exchange.end_hop(code)) {
+        attach(id, exchange);
+      } else {
+        ended.push_back(id);
+      }
+    }
+  }
+  void collect_stalled() {
+    const auto now = CurlExchange::Clock::now();
+    for (auto& [id, exchange] : exchanges) {
+      if (!attached.contains(exchange->easy())) continue;
+      exchange->check_stall(now);
+      if (!exchange->stalled()) continue;
+      detach(*exchange);
+      ended.push_back(id);
+    }
+  }
+  void tell_ended() {
+    for (const Id id : std::exchange(ended, {})) {
+      const auto found = exchanges.find(id);
+      if (found == exchanges.end()) continue;
+      const std::unique_ptr<CurlExchange> exchange = std::move(found->second);
+      exchanges.erase(found);
+      if (!exchange->cancelled()) exchange->tell_done();
+    }
+  }
+
+  const CurlConfig config;
+  std::unique_ptr<CURLM, CURLMcode (*)(CURLM*)> multi{make_multi(), curl_multi_cleanup};
+  EndpointAddresses addresses;
+  std::map<Id, std::unique_ptr<CurlExchange>> exchanges;
+  std::map<CURL*, Id> attached;  // to the multi handle
+  std::vector<Id> to_start, to_cancel, ended;
+  Id next_id = 1;
+};
+
+CurlTransport::CurlTransport(const CurlConfig& config) : state_(std::make_unique<State>(config)) {}
+CurlTransport::~CurlTransport() = default;
+
+HttpTransport::Id CurlTransport::start(HttpRequest request, HttpSink& sink) {
+  const Id id = state_->next_id++;
+  state_->exchanges[id] = std::make_unique<CurlExchange>(std::move(request), sink, state_->config, state_->addresses);
+  state_->to_start.push_back(id);
+  return id;
+}
+
+void CurlTransport::cancel(Id id) {
+  const auto found = state_->exchanges.find(id);
+  if (found == state_->exchanges.end()) return;
+  found->second->cancel();
+  state_->to_cancel.push_back(id);
+}
+
+void CurlTransport::poll(std::chrono::milliseconds longest_wait) {
+  state_->apply_deferred();
+  if (state_->ended.empty()) {
+    curl_multi_poll(state_->multi.get(), nullptr, 0, static_cast<int>(longest_wait.count()), nullptr);
+  }
+  int running = 0;
+  curl_multi_perform(state_->multi.get(), &running);
+  state_->collect_finished();
+  state_->collect_stalled();
+  state_->tell_ended();
+  state_->apply_deferred();
+}
+
+void CurlTransport::wake() {
+  curl_multi_wakeup(state_->multi.get());
+}
+
+}  // namespace mhub::hub

@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: Apache-2.0
+// ModelScope's legacy API (/api/v1): PascalCase, one envelope, no commit in the listing.
+#include <fmt/format.h>
+
+#include "net/url.h"
+#include "remote/api_client.h"
+#include "remote/hub_api.h"
+#include "store/safe_path.h"
+
+namespace mhub::hub {
+namespace {
+
+// The hub cuts longer listings here without a word.
+constexpr size_t kSilentListingLimit = 3'000;
+constexpr int kSymlinkMode = 40960;
+
+struct Entry {
+  RemoteFile file;
+  bool is_directory = false;
+};
+
+std::string message_of(const Json& body) {
+  for (const char* key : {"message", "Message", "msg", "Msg", "error", "Error", "detail", "Detail"}) {
+    if (std::string text = json_string(body, key); !text.empty()) return text;
+  }
+  return "";
+}
+
+// The envelope's Code: an int or a string. 0 when absent.
+int64_t code_of(const Json& body) {
+  const auto found = body.find("Code");
+  if (found == body.end()) return 0;
+  if (found->is_number_integer()) return found->get<int64_t>();
+  return found->is_string() && *found != "200" ? -1 : 200;
+}
+
+class ModelScopeApi final : public HubApi {
+ public:
+  ModelScopeApi(HttpTransport& transport, Repository repository, RetryPolicy policy)
+      : repository_(std::move(repository)), client_(transport, repository_, credentials(), policy) {}
+
+  Source source() const override { return Source::kModelScope; }
+  std::string default_revision() const override { return "master"; }
+
+  Result<std::string> find_commit(const std::string& revision, std::stop_token stop) override {
+    const std::string url =
+        fmt::format("{}/commits?Ref={}&PageNumber=1&PageSize=1", base(), percent_encode(revision, false));
+    MHUB_TRY(const HttpResponse response, client_.get(url, stop));
+    if (response.head.status == 404 || response.head.status == 405 || response.head.status == 501) {
+      return std::string();  // a plain mirror; a missing repository shows in the listing
+    }
+    const auto data = open_envelope(response, revision);
+    if (!data) {
+      // Only the listing decides about the repository: a hub may know the model and not this route.
+      if (data.error().code == ErrorCode::kHubNotFound) return std::string();
+      return data.error();
+    }
+    const auto commits = data->is_object() ? data->find("Commit") : data->end();
+    if (commits == data->end() || !commits->is_array() || commits->empty()) return std::string();
+    return hex_or_empty(json_string(commits->front(), "Id"), 40);
+  }
+
+  Result<Snapshot> list(const std::string& revision, const std::string& commit, std::stop_token stop) override {
+    Snapshot snapshot;
+    snapshot.commit = commit;
+    MHUB_CHECK_OK(list_tree(revision, "", snapshot.files, 0, stop));
+    return snapshot;
+  }
+
+  HttpRequest file_request(const RemoteFile& file) const override {
+    return client_.request(fmt::format("{}/repo?Revision={}&FilePath={}", base(), percent_encode(file.revision, false),
+                                       percent_encode(file.path, false)));
+  }
+
+ private:
+  Credentials credentials() const {
+    Credentials credentials;
+    if (repository_.token.empty()) return credentials;
+    credentials.origin = origin_of(repository_.endpoint).value();
+    credentials.headers = {{"Authorization", "Bearer " + repository_.token},
+                           {"Cookie", "m_session_id=" + repository_.token}};
+    return credentials;
+  }
+  std::string base() const { return repository_.endpoint + "/api/v1/models/" + repository_.id; }
+
+  // Data of the envelope: failure may come as a status or inside a 200.
+  Result<Json> open_envelope(const HttpResponse& response, const std::string& revision) const {
+    const int status = response.head.status;
+    auto body = parse_hub_json(response);
+    const std::string said = body ? message_of(*body) : "";
+    if (status == 401 || status == 403 || status == 404) {
+      return repository_error(repository_, Source::kModelScope, revision, status, said);
+    }
+    if (status != 200) return status_error(response.head, said);
+    if (!body) return body.error();
+    if (!body->is_object()) return std::move(*body);
+    const auto success = body->find("Success");
+    const int64_t code = code_of(*body);
+    const bool failed = (success != body->end() && *success == false) || (code != 0 && code != 200);
+    if (failed) {
+      const int meant = code == 401 || code == 403 || code == 404 ? static_cast<int>(code) : 0;
+      // Codes of their own (10010205001 ...) come with what the repository or revision lacks.
+      if (meant != 0 || code > 1'000'000) {
+        return repository_error(repository_, Source::kModelScope, revision, meant == 0 ? 404 : meant, said);
+      }
+      return status_error(response.head, fmt::format("code {}: {}", code, said));
+    }
+    const auto data = body->find("Data");
+    return data == body->end() ? std::move(*body) : Json(std::move(*data));
+  }
+
+  Result<std::vector<Entry>> list_once(const std::string& revision, const std::string& root, bool recursive,
+                                       std::stop_token stop) {
+    std::string url = fmt::format("{}/repo/files?Revision={}&Recursive={}", base(), percent_encode(revision, false),
+                                  recursive ? "True" : "False");
+    if (!root.empty()) url += "&Root=" + percent_encode(root, false);
+    MHUB_TRY(const HttpResponse response, client_.get(url, stop));
+    MHUB_TRY(const Json data, open_envelope(response, revision));
+    const Json* files = &data;
+    for (const char* key : {"Files", "files"}) {
+      if (data.is_object() && data.contains(key)) files = &data.at(key);
+    }
+    if (files->is_null()) return std::vector<Entry>();
+    if (!files->is_array()) return bad_listing(url, "the listing holds no array of files");
+    std::vector<Entry> entries;
+    for (const Json& item : *files) {
+      MHUB_TRY(Entry entry, read_entry(item, revision, url));
+      entries.push_back(std::move(entry));
+    }
+    return entries;
+  }
+
+  static Result<Entry> read_entry(const Json& item, const std::string& revision, const std::string& url) {
+    Entry entry;
+    entry.file.path = json_string(item, "Path");
+    const std::string type = json_string(item, "Type");
+    entry.is_directory = type == "tree";
+    if (entry.file.path.empty()) return bad_listing(url, "an entry has no Path");
+    if (entry.is_directory) return entry;
+    const std::string mode = json_string(item, "Mode");
+    if (mode == std::to_string(kSymlinkMode)) {
+      return bad_listing(url, fmt::format("'{}' is a symbolic link", printable(entry.file.path)));
+    }
+    const auto size = json_size(item, "Size");
+    if (!size) return bad_listing(url, fmt::format("'{}' has no valid Size", printable(entry.file.path)));
+    entry.file.bytes = *size;
+    const std::string digest = json_string(item, "Sha256");
+    entry.file.sha256 = hex_or_empty(digest, 64);
+    if (!digest.empty() && entry.file.sha256.empty()) {
+      return bad_listing(url, fmt::format("'{}' has a malformed Sha256", printable(entry.file.path)));
+    }
+    // The commit that last touched the file pins its bytes, the branch does not.
+    entry.file.revision = hex_or_empty(json_string(item, "Revision"), 40);
+    if (entry.file.revision.empty()) entry.file.revision = revision;
+    return entry;
+  }
+
+  Result<void> list_tree(const std::string& revision, const std::string& root, std::vector<RemoteFile>& files,
+                         size_t depth, std::stop_token stop) {
+    if (depth > kMaxPathDepth) {
+      return bad_listing(base(), fmt::format("more than {} levels of directories", kMaxPathDepth));
+    }
+    MHUB_TRY(std::vector<Entry> entries, list_once(revision, root, true, stop));
+    if (entries.size() != kSilentListingLimit) {
+      for (Entry& entry : entries) {
+        if (!entry.is_directory) files.push_back(std::move(entry.file));
+      }
+      return check_count(files);
+    }
+    MHUB_TRY(entries, list_once(revision, root, false, stop));
+    if (entries.size() == kSilentListingLimit) {
+      return bad_listing(base(), fmt::format("the directory '{}' has {} entries or more, and the hub shows no more",
+                                             printable(root), kSilentListingLimit));
+    }
+    for (Entry& entry : entries) {
+      if (!entry.is_directory) {
+        files.push_back(std::move(entry.file));
+      } else if (entry.file.path.size() > root.size() && entry.file.path.starts_with(root)) {
+        MHUB_CHECK_OK(list_tree(revision, entry.file.path, files, depth + 1, stop));
+      } else {
+        return bad_listing(base(), fmt::format("'{}' is not below '{}'", printable(entry.file.path), printable(root)));
+      }
+    }
+    return check_count(files);
+  }
+
+  Result<void> check_count(const std::vector<RemoteFile>& files) const {
+    if (files.size() <= kMaxListingEntries) return {};
+    return bad_listing(base(), fmt::format("more than {} files", kMaxListingEntries));
+  }
+
+  const Repository repository_;
+  ApiClient client_;
+};
+
+}  // namespace
+
+std::unique_ptr<HubApi> make_modelscope_api(HttpTransport& transport, Repository repository, RetryPolicy policy) {
+  return std::make_unique<ModelScopeApi>(transport, std::move(repository), policy);
+}
+
+}  // namespace mhub::hub

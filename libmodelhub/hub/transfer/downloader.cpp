@@ -1,0 +1,394 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "transfer/downloader.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <thread>
+
+#include "net/url.h"
+#include "store/open_beneath.h"
+
+namespace mhub::hub {
+namespace {
+
+constexpr size_t kMaxOpenFiles = 64;
+constexpr uint64_t kProgressBytes = 64u << 10;  // resets an extent's retry budget
+constexpr uint64_t kSmallestSteal = 4u << 20;   // of what remains, for a split in two
+constexpr double kSlowShare = 0.1;              // of the median rate: asked for again on another connection
+constexpr auto kDurableInterval = std::chrono::seconds(10);
+constexpr uint64_t kDurableBytes = 1u << 30;
+constexpr auto kTick = std::chrono::milliseconds(100);
+
+int hash_threads() {
+  return std::clamp(static_cast<int>(std::thread::hardware_concurrency()), 1, 8);
+}
+
+}  // namespace
+
+Downloader::Downloader(HttpTransport& transport, const HubApi& api, const TransferConfig& config,
+                       ProgressSink& progress)
+    : transport_(transport),
+      api_(api),
+      config_(config),
+      progress_(progress),
+      connection_limit_(std::max(1, config.max_workers)),
+      durable_at_(Clock::now()),
+      queue_(hash_threads(), [&transport] { transport.wake(); }) {}
+
+Downloader::~Downloader() {
+  cancel_requests(nullptr);
+}
+
+Result<TransferResult> Downloader::run(const std::vector<RemoteFile>& files, int work_fd, int target_fd,
+                                       std::stop_token stop) {
+  wanted_ = &files;
+  work_fd_ = work_fd;
+  target_fd_ = target_fd;
+  stop_ = stop;
+  while (!error_ && (next_to_open_ < files.size() || !open_.empty())) {
+    if (stop.stop_requested()) {
+      fail({ErrorCode::kInterrupted, "interrupted", "the same command goes on from here", ""});
+      break;
+    }
+    open_files();
+    start_requests();
+    transport_.poll(wait_time());
+    settle_ended();
+    queue_.drain();
+    drop_slow_requests();
+    mark_durable();
+    report_progress();
+  }
+  cancel_requests(nullptr);  // journals what came
+  if (error_) return *error_;
+  for (const RemoteFile& file : files) result_.files.push_back(placed_.at(file.path));
+  return std::move(result_);
+}
+
+std::chrono::milliseconds Downloader::wait_time() const {
+  if (!ended_.empty()) return std::chrono::milliseconds(0);
+  auto next = Clock::now() + kTick;
+  for (const PendingExtent& pending : pending_) next = std::min(next, std::max(pending.not_before, gate_));
+  const auto wait = std::chrono::ceil<std::chrono::milliseconds>(next - Clock::now());
+  return std::max(wait, std::chrono::milliseconds(pending_.empty() ? 0 : 1));
+}
+
+// Files are opened only as connections need them: a repository may have 200,000.
+void Downloader::open_files() {
+  while (!error_ && next_to_open_ < wanted_->size() && open_.size() < kMaxOpenFiles &&
+         pending_.size() < static_cast<size_t>(connection_limit_)) {
+    auto file = FileTransfer::open(api_, (*wanted_)[next_to_open_++], work_fd_, queue_, stop_);
+    if (!file) return fail(file.error());
+    open_.push_back(*std::move(file));
+    FileTransfer& opened = *open_.back();
+    opened.reported = opened.partial().extents().bytes();
+    result_.bytes_reused += opened.reported;
+    if (opened.reported > 0) progress_.on_progress(opened.remote().path, opened.reported, opened.remote().bytes);
+    plan_file(opened);
+    advance(opened);
+  }
+}
+
+void Downloader::plan_file(FileTransfer& file) {
+  const uint64_t bytes = file.remote().bytes;
+  const auto add = [&](Extent extent) { pending_.push_back({&file, extent, Backoff(config_.retry), {}}); };
+  if (file.single_stream()) {
+    add({0, bytes});
+    return;
+  }
+  const uint64_t shares = static_cast<uint64_t>(std::max(1, config_.max_workers)) * 4;
+  const uint64_t part = std::clamp(bytes / shares, config_.smallest_part, config_.largest_part);
+  for (Extent gap : file.partial().extents().missing(bytes)) {
+    while (gap.bytes() > part + part / 2) {
+      add({gap.begin, gap.begin + part});
+      gap.begin += part;
+    }
+    add(gap);
+  }
+}
+
+void Downloader::start_requests() {
+  const auto now = Clock::now();
+  while (!error_ && static_cast<int>(active_.size()) < connection_limit_ && now >= gate_) {
+    const auto next = std::find_if(pending_.begin(), pending_.end(),
+                                   [&](const PendingExtent& extent) { return extent.not_before <= now; });
+    if (next == pending_.end()) {
+      if (!pending_.empty() || next_to_open_ < wanted_->size() || !steal()) return;
+      continue;
+    }
+    active_.push_back(std::make_unique<ExtentRequest>(std::move(*next),
+                                                      [this](ExtentRequest& request) { ended_.push_back(&request); }));
+    pending_.erase(next);
+    active_.back()->start(transport_);
+  }
+}
+
+// Nothing is waiting: half of what the busiest connection still has to do becomes an extent of its own.
+bool Downloader::steal() {
+  ExtentRequest* longest = nullptr;
+  for (const auto& request : active_) {
+    if (!request->ranged() || request->answer() != Answer::kBody) continue;
+    if (!longest || request->remaining() > longest->remaining()) longest = request.get();
+  }
+  if (!longest || longest->remaining() < kSmallestSteal) return false;
+  const Extent rest = longest->split_off(longest->position() + longest->remaining() / 2);
+  pending_.push_back({&longest->file(), rest, Backoff(config_.retry), {}});
+  return true;
+}
+
+void Downloader::settle_ended() {
+  for (ExtentRequest* ended : std::exchange(ended_, {})) {
+    const auto found =
+        std::find_if(active_.begin(), active_.end(), [&](const auto& request) { return request.get() == ended; });
+    if (found == active_.end()) continue;  // cancelled by what was settled before it
+    const std::unique_ptr<ExtentRequest> request = std::move(*found);
+    active_.erase(found);
+    result_.bytes_network += request->received();
+    received_since_durable_ += request->received();
+    if (!error_) settle(*request);
+  }
+}
+
+void Downloader::settle(ExtentRequest& request) {
+  FileTransfer& file = request.file();
+  if (request.disk_failure()) return fail(*request.disk_failure());
+  if (request.complete()) {
+    file.note_progress();
+    advance(file);
+    return;
+  }
+  if (request.failure() && !request.failure()->retryable) return fail(request.failure()->error);
+  if (request.failure()) return retry(request, request.failure()->error);
+  settle_answer(request);
+}
+
+void Downloader::settle_answer(ExtentRequest& request) {
+  FileTransfer& file = request.file();
+  const Answer answer = request.answer().value_or(Answer::kBody);
+  const HttpHead& head = request.head();
+  const std::string reason = describe(answer, head);
+  const auto error = [&](ErrorCode code, const std::string& hint) {
+    return Error{code, fmt::format("download {} from {}: {}", file.remote().path, redact_url(head.url), reason), hint,
+                 ""};
+  };
+  switch (answer) {
+    case Answer::kWholeFile:
+    case Answer::kWrongRange:
+      if (file.single_stream()) break;
+      tell_retry(file, reason + "; fetching the file as one stream");
+      file.use_single_stream();
+      return restart_file(file);
+    case Answer::kChanged:
+      if (!file.note_change()) return fail(error(ErrorCode::kIntegrity, "it keeps changing: try again later"));
+      tell_retry(file, reason + "; starting it again");
+      return restart_file(file);
+    case Answer::kRangeNotThere:
+      if (!file.allow_range_restart()) {
+        return fail(error(ErrorCode::kIntegrity, "the server's file is shorter than the listing says"));
+      }
+      tell_retry(file, reason + "; starting it again");
+      return restart_file(file);
+    case Answer::kDenied:
+    case Answer::kGone:
+      if (file.renew_address()) {
+        tell_retry(file, reason + "; asking the hub for a new address");
+        return requeue(request, 0);
+      }
+      if (answer == Answer::kGone) {
+        return fail(
+            error(ErrorCode::kHubNotFound, "the listing names it, yet the hub does not have it: try again later"));
+      }
+      return fail(error(ErrorCode::kHubDenied,
+                        "the model may be gated or private: accept its licence on the hub's page, or give --token"));
+    case Answer::kBusy:
+      if (head.status == 429) {
+        connection_limit_ = std::max(1, connection_limit_ / 2);
+        const double asked = retry_after_seconds(head).value_or(0);
+        if (asked <= config_.retry.longest_wait_seconds) {
+          gate_ = Clock::now() + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(asked));
+        }
+      }
+      return retry(request,
+                   error(ErrorCode::kNetwork, head.status == 429 ? "the hub limits requests: wait and run the "
+                                                                   "same command again"
+                                                                 : "try again later"),
+                   retry_after_seconds(head));
+    case Answer::kRefused:
+      if (head.status >= 500 && request.pending().backoff.failures() == 0) {
+        return retry(request, error(ErrorCode::kNetwork, "try again later"));
+      }
+      return fail(error(ErrorCode::kNetwork, "check the endpoint"));
+    case Answer::kWrongLength:
+      return retry(request,
+                   error(ErrorCode::kIntegrity,
+                         "the hub's bytes do not fit its listing, or something stands between: check the endpoint"));
+    case Answer::kBody:
+      break;
+  }
+  retry(request, error(ErrorCode::kNetwork, "check the network"));
+}
+
+void Downloader::retry(ExtentRequest& request, const Error& reason, std::optional<double> asked) {
+  FileTransfer& file = request.file();
+  PendingExtent& pending = request.pending();
+  uint64_t progress = request.position() - pending.extent.begin;
+  if (file.single_stream()) {
+    progress = request.position() - std::min(request.position(), file.stream_high_water);
+    file.stream_high_water = std::max(file.stream_high_water, request.position());
+  }
+  const bool moved_on = progress >= kProgressBytes;
+  if (moved_on) {
+    pending.backoff.reset();
+    file.note_progress();
+  }
+  const auto delay = moved_on ? asked.value_or(0) : pending.backoff.next_delay(asked);
+  if (!delay) {
+    Error last = reason;
+    last.message += asked && *asked > config_.retry.longest_wait_seconds
+                        ? fmt::format("; it asks to wait {:.0f} s", *asked)
+                        : fmt::format(", after {} tries without progress", pending.backoff.failures() + 1);
+    return fail(std::move(last));
+  }
+  tell_retry(file, fmt::format("{}; again in {:.1f} s", reason.message, *delay));
+  requeue(request, *delay);
+}
+
+void Downloader::requeue(ExtentRequest& request, double delay_seconds) {
+  PendingExtent& pending = request.pending();
+  FileTransfer& file = request.file();
+  if (file.single_stream()) {
+    // The stream begins anew, and with it the hash: the bytes may be others.
+    if (const auto done = file.start_over(); !done) return fail(done.error());
+    pending.extent = {0, file.remote().bytes};
+  } else {
+    pending.extent.begin = request.position();
+  }
+  pending.not_before =
+      Clock::now() + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(delay_seconds));
+  pending_.push_front(std::move(pending));
+}
+
+void Downloader::restart_file(FileTransfer& file) {
+  cancel_requests(&file);
+  std::erase_if(pending_, [&](const PendingExtent& pending) { return pending.file == &file; });
+  if (const auto done = file.start_over(); !done) return fail(done.error());
+  plan_file(file);
+}
+
+void Downloader::cancel_requests(const FileTransfer* file) {
+  for (const auto& request : active_) {
+    if (file && &request->file() != file) continue;
+    const bool has_ended = std::find(ended_.begin(), ended_.end(), request.get()) != ended_.end();
+    if (!has_ended) request->cancel(transport_);
+    result_.bytes_network += request->received();
+  }
+  std::erase_if(active_, [&](const auto& request) {
+    if (file && &request->file() != file) return false;
+    std::erase(ended_, request.get());
+    return true;
+  });
+}
+
+void Downloader::advance(FileTransfer& file) {
+  file.hasher().advance(file.partial().extents().prefix_end(),
+                        [this, &file](const Result<FileDigests>& digests) { on_hashed(file, digests); });
+}
+
+void Downloader::on_hashed(FileTransfer& file, const Result<FileDigests>& digests) {
+  if (!digests) return fail(digests.error());
+  if (file.matches(*digests)) return place(file, *digests);
+  const std::string expected = file.remote().sha256.empty() ? file.remote().git_sha1 : file.remote().sha256;
+  const std::string got = file.remote().sha256.empty() ? digests->git_sha1 : digests->sha256;
+  const std::string what = fmt::format("the bytes hash to {}, not to {} as listed", got, expected);
+  if (file.allow_refetch()) {
+    tell_retry(file, what + "; fetching the file once more");
+    return restart_file(file);
+  }
+  file.partial().remove();
+  fail({ErrorCode::kIntegrity, fmt::format("download {}: {}, twice", file.remote().path, what),
+        "the hub or something in between damages the file: try another source or endpoint", ""});
+}
+
+void Downloader::place(FileTransfer& file, const FileDigests& digests) {
+  if (!file.has_hash()) progress_.on_retry(file.remote().path, "the hub gave no hash: only the size was checked");
+  file.placing = true;  // the partial belongs to the queue's thread from here
+  auto placed = std::make_shared<Result<registry::FileRecord>>(Error{});
+  const std::string git_sha1 = digests.git_sha1;
+  queue_.post(
+      [this, &file, placed, digests] { *placed = file.partial().place(target_fd_, digests.sha256, digests.git_sha1); },
+      [this, &file, placed] {
+        if (!*placed) return fail(placed->error());
+        progress_.on_file_done(file.remote().path, (*placed)->sha256, (*placed)->bytes);
+        placed_.emplace(file.remote().path, **placed);
+        std::erase_if(open_, [&](const auto& open) { return open.get() == &file; });
+      });
+}
+
+// A connection far below the others is dropped, and what it still owes asked for anew.
+void Downloader::drop_slow_requests() {
+  const auto now = Clock::now();
+  std::vector<std::pair<ExtentRequest*, double>> rates;
+  for (const auto& request : active_) {
+    if (const auto rate = request->take_rate(now)) rates.emplace_back(request.get(), *rate);
+  }
+  if (rates.size() < 3) return;
+  std::vector<double> sorted;
+  for (const auto& [request, rate] : rates) sorted.push_back(rate);
+  std::nth_element(sorted.begin(), sorted.begin() + static_cast<ptrdiff_t>(sorted.size() / 2), sorted.end());
+  const double median = sorted[sorted.size() / 2];
+  for (const auto& [slow, rate] : rates) {
+    if (rate >= median * kSlowShare || slow->file().single_stream() || !slow->ranged()) continue;
+    const auto found =
+        std::find_if(active_.begin(), active_.end(), [r = slow](const auto& request) { return request.get() == r; });
+    const std::unique_ptr<ExtentRequest> request = std::move(*found);
+    active_.erase(found);
+    request->cancel(transport_);
+    result_.bytes_network += request->received();
+    tell_retry(request->file(), "one connection is far slower than the others; opening another");
+    requeue(*request, 0);
+  }
+}
+
+// What survives a power cut: synced in the background, then marked in the journal.
+void Downloader::mark_durable() {
+  if (Clock::now() - durable_at_ < kDurableInterval && received_since_durable_ < kDurableBytes) return;
+  durable_at_ = Clock::now();
+  received_since_durable_ = 0;
+  for (const auto& file : open_) {
+    if (file->placing) continue;
+    auto fd = std::make_shared<UniqueFd>(fcntl(file->partial().fd(), F_DUPFD_CLOEXEC, 0));
+    auto synced = std::make_shared<bool>(false);
+    const PartialFile::Mark mark = file->partial().mark();
+    queue_.post([fd, synced] { *synced = fdatasync(fd->get()) == 0; },
+                [this, target = file.get(), synced, mark] {
+                  const auto found =
+                      std::find_if(open_.begin(), open_.end(), [&](const auto& open) { return open.get() == target; });
+                  if (found == open_.end() || (*found)->placing || !*synced) return;
+                  if (const auto done = (*found)->partial().mark_durable(mark); !done) fail(done.error());
+                });
+  }
+}
+
+void Downloader::report_progress() {
+  for (const auto& file : open_) {
+    if (file->placing) continue;
+    const uint64_t done = file->partial().extents().bytes();
+    if (done == file->reported) continue;
+    file->reported = done;
+    progress_.on_progress(file->remote().path, done, file->remote().bytes);
+    advance(*file);
+  }
+}
+
+void Downloader::tell_retry(const FileTransfer& file, const std::string& reason) {
+  progress_.on_retry(file.remote().path, reason);
+}
+
+void Downloader::fail(Error error) {
+  if (!error_) error_ = std::move(error);
+}
+
+}  // namespace mhub::hub
