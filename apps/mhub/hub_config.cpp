@@ -57,6 +57,7 @@ Result<hub::HubConfig> hub_config_from(const Environment& environment) {
     const auto parsed = hub::parse_source(source);
     if (!parsed) return bad_value("MHUB_SOURCE", source, "not modelscope or huggingface");
     config.default_source = *parsed;
+    config.source_is_chosen = true;
   }
   for (const char* name : {"MODELSCOPE_DOMAIN", "MODELSCOPE_ENDPOINT"}) {
     if (const std::string text = environment(name); !text.empty()) {
@@ -74,6 +75,12 @@ Result<hub::HubConfig> hub_config_from(const Environment& environment) {
   MHUB_TRY(config.stall_timeout_seconds,
            number(environment, "MHUB_STALL_TIMEOUT", config.stall_timeout_seconds, 0.01, 3600.0));
   MHUB_TRY(config.retries, number(environment, "MHUB_RETRIES", config.retries, 0, 1000));
+  MHUB_TRY(config.retry_delay_seconds,
+           number(environment, "MHUB_RETRY_DELAY", config.retry_delay_seconds, 0.0, 3600.0));
+  for (const char* name : {"REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"}) {
+    if (const std::string file = environment(name); !file.empty()) config.ca_file = file;
+  }
+  config.ca_directory = environment("SSL_CERT_DIR");
   MHUB_TRY(config.registry_timeout_seconds,
            number(environment, "MHUB_REGISTRY_TIMEOUT", config.registry_timeout_seconds, 0.0, 3600.0));
   return config;

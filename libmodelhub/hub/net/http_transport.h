@@ -21,7 +21,7 @@ struct Credentials {
   std::vector<std::pair<std::string, std::string>> headers;
 };
 
-struct ByteRange {
+struct HttpRange {
   uint64_t first = 0, last = 0;  // inclusive
 };
 
@@ -30,7 +30,7 @@ struct HttpRequest {
   std::string endpoint;  // origin that the user configured: decides whether private addresses may be connected to
   Credentials credentials;
   std::vector<std::pair<std::string, std::string>> headers;
-  std::optional<ByteRange> range;
+  std::optional<HttpRange> range;
 };
 
 // Of the last response of the redirect chain.

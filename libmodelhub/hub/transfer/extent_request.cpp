@@ -25,7 +25,7 @@ ExtentRequest::ExtentRequest(PendingExtent pending, std::function<void(ExtentReq
   const bool whole_file = pending_.extent == Extent{0, file().remote().bytes};
   const bool small = pending_.extent.bytes() <= (8u << 20);
   if (!file().single_stream() && !(whole_file && small)) {
-    range_ = ByteRange{pending_.extent.begin, pending_.extent.end - 1};
+    range_ = HttpRange{pending_.extent.begin, pending_.extent.end - 1};
   }
 }
 

@@ -55,7 +55,7 @@ class ExtentRequest final : public HttpSink {
 
   PendingExtent pending_;
   std::function<void(ExtentRequest&)> on_end_;
-  std::optional<ByteRange> range_;
+  std::optional<HttpRange> range_;
   HttpTransport::Id id_ = 0;
   uint64_t position_, recorded_;
   uint64_t received_ = 0, rate_mark_bytes_ = 0;

@@ -20,7 +20,7 @@ bool FileTransfer::matches(const FileDigests& digests) const {
   return remote_.git_sha1.empty() || digests.git_sha1 == remote_.git_sha1;
 }
 
-HttpRequest FileTransfer::request(std::optional<ByteRange> range) const {
+HttpRequest FileTransfer::request(std::optional<HttpRange> range) const {
   HttpRequest request = api_.file_request(remote_);
   if (!resolved_url_.empty()) request.url = resolved_url_;
   request.range = range;
@@ -28,7 +28,7 @@ HttpRequest FileTransfer::request(std::optional<ByteRange> range) const {
   return request;
 }
 
-ExpectedBody FileTransfer::expected(std::optional<ByteRange> range) const {
+ExpectedBody FileTransfer::expected(std::optional<HttpRange> range) const {
   return {remote_.bytes, range, etag_};
 }
 

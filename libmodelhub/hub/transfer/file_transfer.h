@@ -25,8 +25,8 @@ class FileTransfer {
   bool has_hash() const { return !remote_.sha256.empty() || !remote_.git_sha1.empty(); }
   bool matches(const FileDigests& digests) const;
 
-  HttpRequest request(std::optional<ByteRange> range) const;
-  ExpectedBody expected(std::optional<ByteRange> range) const;
+  HttpRequest request(std::optional<HttpRange> range) const;
+  ExpectedBody expected(std::optional<HttpRange> range) const;
   // From a good answer: its validator, and where the bytes lie (further parts skip the hub).
   void learn(const HttpHead& head);
   // The signed address has run out: ask the hub again. False when that was tried too often without progress.

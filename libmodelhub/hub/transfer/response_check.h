@@ -13,7 +13,7 @@ namespace mhub::hub {
 // What a request for bytes of a file may get as answer.
 struct ExpectedBody {
   uint64_t file_bytes = 0;
-  std::optional<ByteRange> range;
+  std::optional<HttpRange> range;
   std::string etag;  // strong one seen before; "" = none
 };
 

@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <fmt/format.h>
+
+#include "cli.h"
+#include "download_progress.h"
+#include "hub_config.h"
+#include "mhub/base/bytes.h"
+
+namespace mhub::apps {
+namespace {
+
+struct DownloadCommand {
+  std::string model, model_option, source;
+  std::vector<std::string> files;
+  std::string local_dir;
+  hub::DownloadOptions options;
+  std::optional<int> max_workers, retries;
+  std::optional<double> timeout, stall_timeout;
+  bool quiet = false;
+};
+
+// `--model ID` stands for the positional MODEL; positionals are then all files.
+Result<hub::ModelRef> model_of(DownloadCommand& command) {
+  std::string model = command.model;
+  if (!command.model_option.empty()) {
+    if (!model.empty()) command.files.insert(command.files.begin(), model);
+    model = command.model_option;
+  }
+  if (model.empty()) {
+    return Error{ErrorCode::kUsage, "download: no MODEL given", "write `mhub download org/name`", ""};
+  }
+  return hub::ModelRef::parse(model);
+}
+
+Result<hub::HubConfig> configure(const DownloadCommand& command) {
+  MHUB_TRY(hub::HubConfig config, hub_config_from_environment());
+  config.max_workers = command.max_workers.value_or(config.max_workers);
+  config.retries = command.retries.value_or(config.retries);
+  config.connect_timeout_seconds = command.timeout.value_or(config.connect_timeout_seconds);
+  config.stall_timeout_seconds = command.stall_timeout.value_or(config.stall_timeout_seconds);
+  return config;
+}
+
+// Lists what a real run would do, while passing the rest on.
+class DryRunListing final : public hub::ProgressSink {
+ public:
+  DryRunListing(const Cli& cli, hub::ProgressSink& next) : cli_(cli), next_(next) {}
+  void on_plan(const hub::DownloadPlan& plan) override {
+    next_.on_plan(plan);
+    if (cli_.json()) return;
+    for (const auto& file : plan.files) {
+      cli_.print_line(
+          fmt::format("{:>12}  {}{}", file.bytes, printable(file.path, 1024), file.present ? "  (present)" : ""));
+    }
+  }
+  void on_retry(const std::string& path, const std::string& reason) override { next_.on_retry(path, reason); }
+
+ private:
+  const Cli& cli_;
+  hub::ProgressSink& next_;
+};
+
+Result<void> download(const Cli& cli, DownloadCommand& command) {
+  MHUB_TRY(const hub::ModelRef ref, model_of(command));
+  hub::DownloadOptions& options = command.options;
+  options.files = command.files;
+  options.local_dir = command.local_dir;
+  if (!command.source.empty()) {
+    MHUB_TRY(options.source, hub::parse_source(command.source));
+  }
+  MHUB_TRY(const hub::HubConfig config, configure(command));
+  MHUB_TRY(const auto library, hub::ModelLibrary::open(config));
+  auto progress = make_progress(cli, command.quiet);
+  DryRunListing listing(cli, *progress);
+  const bool list = options.dry_run && !command.quiet;
+  MHUB_TRY(
+      const hub::DownloadSummary summary,
+      library->download(ref, options, list ? static_cast<hub::ProgressSink&>(listing) : *progress, cli.stop_token()));
+  progress.reset();
+  if (cli.json()) {
+    cli.print_json({{"event", "summary"},
+                    {"path", summary.path.string()},
+                    {"commit", summary.commit},
+                    {"bytes_network", summary.bytes_network},
+                    {"bytes_reused", summary.bytes_reused},
+                    {"files", summary.files},
+                    {"seconds", summary.seconds}});
+    return {};
+  }
+  if (!command.quiet && !options.dry_run) {
+    const double rate = summary.seconds > 0 ? static_cast<double>(summary.bytes_network) / summary.seconds : 0;
+    cli.note(summary.bytes_network == 0 ? fmt::format("{} files, complete and verified", summary.files)
+                                        : fmt::format("{} files verified, {} fetched in {:.1f} s ({}/s)", summary.files,
+                                                      human_bytes(summary.bytes_network), summary.seconds,
+                                                      human_bytes(static_cast<uint64_t>(rate))));
+  }
+  cli.print_line(summary.path.string());
+  return {};
+}
+
+}  // namespace
+
+void add_download(Cli& cli) {
+  auto command = std::make_shared<DownloadCommand>();
+  hub::DownloadOptions& options = command->options;
+  CLI::App* app = cli.command(
+      "download", "Fetch a model from ModelScope, Hugging Face or a mirror: resumable, verified, registered",
+      "  mhub download Qwen/Qwen2.5-7B-Instruct --local-dir /data/models/qwen\n"
+      "  mhub download hf:org/name@main --include '*.safetensors' '*.json' --exclude 'onnx/'\n"
+      "  mhub download org/name config.json tokenizer.json\n"
+      "  mhub download http://127.0.0.1:8090/org/name",
+      [&cli, command] { return download(cli, *command); });
+  app->add_option("MODEL", command->model, "[ms:|hf:]org/name[@revision] or http(s)://host[:port]/org/name[@revision]");
+  app->add_option("FILE", command->files, "Only these files of the model (whole paths)");
+  app->add_option("--model", command->model_option, "The same as MODEL");
+  app->add_option("--source", command->source, "modelscope or huggingface; default ModelScope, or what MODEL came from")
+      ->check(CLI::IsMember({"modelscope", "huggingface", "ms", "hf"}));
+  app->add_option("--endpoint", options.endpoint,
+                  "Address of the hub; else MODELSCOPE_ENDPOINT or HF_ENDPOINT, else the public hub");
+  app->add_option("--revision", options.revision, "Branch, tag or commit; default master (ModelScope) or main");
+  app->add_option("--include", options.include, "Only files that match one of these patterns ('*' crosses '/')")
+      ->expected(1, -1);
+  app->add_option("--exclude", options.exclude, "Not the files that match one of these patterns; wins over --include")
+      ->expected(1, -1);
+  app->add_option("--local-dir,--local_dir", command->local_dir, "Put the files there instead of the store");
+  app->add_option("--token", options.token, "Access token; else MODELSCOPE_API_TOKEN or HF_TOKEN, for its hub only");
+  app->add_option("--max-workers", command->max_workers, "Connections over all files together; default 8")
+      ->envname("MHUB_MAX_WORKERS")
+      ->check(CLI::Range(1, 64));
+  app->add_option("--timeout", command->timeout, "Seconds to connect; default 15")
+      ->envname("MHUB_TIMEOUT")
+      ->check(CLI::Range(0.01, 3600.0));
+  app->add_option("--stall-timeout", command->stall_timeout, "Seconds below 1 KiB/s that end a connection; default 30")
+      ->envname("MHUB_STALL_TIMEOUT")
+      ->check(CLI::Range(0.01, 3600.0));
+  app->add_option("--retries", command->retries, "Tries again per part without progress; default 8")
+      ->envname("MHUB_RETRIES")
+      ->check(CLI::Range(0, 1000));
+  app->add_flag("--dry-run", options.dry_run, "List what would be fetched, fetch nothing");
+  app->add_flag("--force", options.force, "Fetch again what is already there");
+  app->add_flag("--quiet", command->quiet, "Print nothing but the model's directory");
+  cli.add_json_flag(app);
+}
+
+}  // namespace mhub::apps
