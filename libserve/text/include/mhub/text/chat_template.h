@@ -17,8 +17,11 @@ namespace mhub::text {
 struct TemplateLimits {
   size_t max_source_bytes = 1u << 20;
   size_t max_steps = 1'000'000;
-  size_t max_depth = 64;
-  size_t max_output_bytes = 16u << 20;
+  size_t max_loop_turns = 100'000;      // in all
+  size_t max_depth = 64;                // macros in macros
+  size_t max_nesting = 1'000;           // expressions and blocks in each other while rendering
+  size_t max_output_bytes = 16u << 20;  // of the output and of any one string
+  size_t max_text_bytes = 128u << 20;   // of all strings made on the way
 };
 
 struct RenderRequest {
