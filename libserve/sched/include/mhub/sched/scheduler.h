@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -18,6 +19,9 @@ using TokenId = int32_t;
 
 enum class Policy { kFcfs, kPriority };
 
+// Hash of a full block given the hash of the blocks before it. Only spreads keys: equal hashes never mean equal blocks.
+using BlockHash = std::function<uint64_t(uint64_t before, std::span<const TokenId> tokens)>;
+
 struct SchedulerConfig {
   int64_t num_blocks = 0;
   int64_t block_size = 16;
@@ -26,6 +30,8 @@ struct SchedulerConfig {
   int64_t max_num_batched_tokens = 2048;  // tokens computed per step, prefill and decode together
   bool enable_prefix_caching = true;
   Policy policy = Policy::kFcfs;
+  uint64_t hash_seed = 0;  // secret of the process, so that nobody can prepare prompts whose hashes collide
+  BlockHash block_hash;    // empty = the built-in one; tests force collisions with it
 };
 
 struct NewSequence {

@@ -1,0 +1,290 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "mhub/base/check.h"
+#include "scheduler_state.h"
+
+namespace mhub::sched {
+
+Scheduler::State::State(const SchedulerConfig& c)
+    : config(c),
+      cache(c.num_blocks, c.block_size, c.hash_seed, c.block_hash),
+      pool(c.num_blocks, [this](BlockId block) { cache.forget(block); }),
+      running(Precedes{c.policy}),
+      waiting(Precedes{c.policy}) {
+  MHUB_CHECK(c.num_blocks > 0 && c.block_size > 0 && c.max_model_len > 0 && c.max_num_seqs > 0 &&
+             c.max_num_batched_tokens > 0);
+}
+
+Sequence* Scheduler::State::find(SeqId id) const {
+  const auto it = sequences.find(id);
+  return it == sequences.end() ? nullptr : it->second.get();
+}
+
+void Scheduler::State::remove(Sequence& sequence) {
+  running.erase(&sequence);
+  waiting.erase(&sequence);
+  sequences.erase(sequence.id);
+}
+
+Scheduler::Scheduler(const SchedulerConfig& config) : state_(std::make_unique<State>(config)) {}
+Scheduler::~Scheduler() = default;
+
+Result<void> Scheduler::add(NewSequence sequence) {
+  const auto& config = state_->config;
+  MHUB_CHECK(!state_->find(sequence.id) && sequence.max_tokens >= 0);
+  const auto prompt = static_cast<int64_t>(sequence.prompt.size());
+  if (prompt == 0) return Error{ErrorCode::kInvalidRequest, "the prompt has no tokens", "send at least one", "prompt"};
+  if (prompt > config.max_model_len - (sequence.max_tokens > 0 ? 1 : 0)) {
+    return Error{ErrorCode::kContextTooLong,
+                 fmt::format("the prompt has {} tokens{}, the model's context has {}", prompt,
+                             sequence.max_tokens > 0 ? " and at least 1 is to be generated" : "", config.max_model_len),
+                 "shorten the prompt or serve with a larger --max-model-len", "prompt"};
+  }
+  const int64_t max_total = prompt + std::min(sequence.max_tokens, config.max_model_len - prompt);
+  if (state_->blocks_for(max_total) > config.num_blocks) {
+    return Error{ErrorCode::kContextTooLong,
+                 fmt::format("{} prompt + {} new tokens need {} KV blocks of {}, the cache has {}", prompt,
+                             max_total - prompt, state_->blocks_for(max_total), config.block_size, config.num_blocks),
+                 "ask for fewer tokens or serve with a larger --kv-cache-memory-bytes", "prompt"};
+  }
+  auto added = std::make_unique<Sequence>(state_->pool);
+  added->id = sequence.id;
+  added->arrival = state_->next_arrival++;
+  added->priority = sequence.priority;
+  added->scope = std::move(sequence.cache_scope);
+  added->read_prefix_cache = sequence.read_prefix_cache && config.enable_prefix_caching;
+  added->tokens = std::move(sequence.prompt);
+  added->num_prompt = prompt;
+  added->max_total = max_total;
+  state_->waiting.insert(added.get());
+  state_->sequences.emplace(sequence.id, std::move(added));
+  return {};
+}
+
+bool Scheduler::cancel(SeqId id) {
+  Sequence* sequence = state_->find(id);
+  if (sequence) state_->remove(*sequence);
+  return sequence != nullptr;
+}
+
+// Decodes come first: one token each, and nobody who is already answering waits for a prompt. Then prompts that have
+// begun, then new ones. A preempting step admits nobody, so that freed blocks go to those that were short of them.
+ScheduledBatch Scheduler::schedule() {
+  State& s = *state_;
+  ScheduledBatch batch;
+  s.in_flight.clear();
+  const uint64_t preemptions_before = s.preemptions;
+  // make_room() may take later sequences out of `running`: look up the next one after each turn.
+  for (auto it = s.running.begin(); it != s.running.end() && batch.num_tokens < s.config.max_num_batched_tokens;) {
+    Sequence& sequence = **it;
+    if (sequence.decoding() && s.make_room(sequence)) s.plan(sequence, batch);
+    it = s.running.upper_bound(&sequence);
+  }
+  for (Sequence* sequence : s.running) {
+    if (batch.num_tokens >= s.config.max_num_batched_tokens) break;
+    if (!sequence->decoding()) s.plan(*sequence, batch);
+  }
+  if (s.preemptions != preemptions_before) return batch;
+  for (auto it = s.waiting.begin(); it != s.waiting.end();) {
+    Sequence& sequence = **it++;
+    if (batch.num_tokens >= s.config.max_num_batched_tokens) break;
+    if (static_cast<int64_t>(s.running.size()) >= s.config.max_num_seqs) break;
+    const auto prefix = s.cached_prefix(sequence);
+    if (s.worth_waiting(sequence, static_cast<int64_t>(prefix.size()) * s.config.block_size)) continue;
+    if (!s.admit(sequence, prefix)) break;  // nobody overtakes the first that lacks blocks
+    s.plan(sequence, batch);
+  }
+  return batch;
+}
+
+void Scheduler::State::plan(Sequence& sequence, ScheduledBatch& batch) {
+  const int64_t count = std::min(sequence.num_left(), config.max_num_batched_tokens - batch.num_tokens);
+  ScheduledSeq scheduled;
+  scheduled.id = sequence.id;
+  scheduled.start = sequence.num_computed;
+  scheduled.tokens =
+      std::span(sequence.tokens).subspan(static_cast<size_t>(sequence.num_computed), static_cast<size_t>(count));
+  scheduled.block_table = sequence.table.blocks();
+  scheduled.sample = count == sequence.num_left() && !sequence.prompt_only();
+  scheduled.prompt = sequence.prompt();
+  scheduled.output = sequence.output();
+  batch.seqs.push_back(scheduled);
+  batch.num_tokens += count;
+  in_flight.emplace_back(sequence.id, count);
+}
+
+// The first sequence in order can always preempt all others, and add() made sure that it fits alone: it gets on, ends,
+// and so does everyone after it. A sequence that finds nobody behind it keeps its blocks and sits the step out.
+bool Scheduler::State::make_room(Sequence& sequence) {
+  while (static_cast<int64_t>(sequence.table.size()) < blocks_for(sequence.num_tokens())) {
+    if (sequence.table.append_new()) continue;
+    Sequence* victim = victim_behind(sequence);
+    if (!victim) return false;
+    preempt(*victim);
+  }
+  return true;
+}
+
+// Of those that go after `sequence`: the one that loses least, among those that give blocks back. Blocks that others
+// hold too are neither freed nor lost.
+Sequence* Scheduler::State::victim_behind(const Sequence& sequence) const {
+  Sequence* best = nullptr;
+  int64_t best_loss = 0;
+  for (auto it = running.rbegin(); it != running.rend() && *it != &sequence; ++it) {
+    const auto blocks = (*it)->table.blocks();
+    const auto freed = std::count_if(blocks.begin(), blocks.end(), [&](BlockId b) { return pool.holders(b) == 1; });
+    const int64_t shared_tokens = (static_cast<int64_t>(blocks.size()) - freed) * config.block_size;
+    const int64_t loss = std::max<int64_t>(0, (*it)->num_computed - shared_tokens);
+    if (freed > 0 && (!best || loss < best_loss)) {
+      best = *it;
+      best_loss = loss;
+    }
+  }
+  // Nobody frees a block alone (they share them among each other): the last one gives way, and the next after it.
+  if (!best && !running.empty() && *running.rbegin() != &sequence) best = *running.rbegin();
+  return best;
+}
+
+void Scheduler::State::preempt(Sequence& sequence) {
+  sequence.table.clear();
+  sequence.num_computed = 0;
+  sequence.num_sealed = 0;
+  running.erase(&sequence);
+  waiting.insert(&sequence);
+  ++preemptions;
+}
+
+// At least one token is left to compute, else there would be no logits to sample from.
+std::vector<BlockId> Scheduler::State::cached_prefix(const Sequence& sequence) const {
+  if (!sequence.read_prefix_cache) return {};
+  return cache.find(sequence.scope, sequence.tokens,
+                    static_cast<size_t>((sequence.num_tokens() - 1) / config.block_size));
+}
+
+// True when a running prompt is about to compute most of what this one needs: then it is cheaper to share it a step
+// later (n > 1, and many chats with one system prompt arriving together).
+bool Scheduler::State::worth_waiting(const Sequence& sequence, int64_t cached_tokens) const {
+  if (!sequence.read_prefix_cache) return false;
+  return std::any_of(running.begin(), running.end(), [&](const Sequence* other) {
+    if (other->num_computed >= other->num_prompt || other->scope != sequence.scope) return false;
+    const auto common =
+        std::mismatch(sequence.tokens.begin(), sequence.tokens.end() - 1, other->tokens.begin(), other->tokens.end())
+            .first -
+        sequence.tokens.begin();
+    const int64_t shareable = common / config.block_size * config.block_size;
+    return shareable > other->num_computed && 2 * (shareable - cached_tokens) >= sequence.num_tokens() - cached_tokens;
+  });
+}
+
+// Gives a waiting sequence blocks for all its tokens, and leaves one for each running sequence to grow into.
+bool Scheduler::State::admit(Sequence& sequence, const std::vector<BlockId>& prefix) {
+  const int64_t fresh = blocks_for(sequence.num_tokens()) - static_cast<int64_t>(prefix.size());
+  const auto revived = std::count_if(prefix.begin(), prefix.end(), [&](BlockId b) { return pool.holders(b) == 0; });
+  if (fresh + revived + static_cast<int64_t>(running.size()) > pool.num_available()) return false;
+  for (const BlockId block : prefix) sequence.table.append_shared(block);
+  for (int64_t i = 0; i < fresh; ++i) MHUB_CHECK(sequence.table.append_new());
+  sequence.num_sealed = static_cast<int64_t>(prefix.size());
+  sequence.num_computed = sequence.num_sealed * config.block_size;
+  if (!sequence.ever_scheduled) {
+    sequence.ever_scheduled = true;
+    sequence.num_cached_prompt = sequence.num_computed;
+    if (sequence.read_prefix_cache) prefix_queries_tokens += static_cast<uint64_t>(sequence.num_prompt);
+    prefix_hit_tokens += static_cast<uint64_t>(sequence.num_cached_prompt);
+  }
+  waiting.erase(&sequence);
+  running.insert(&sequence);
+  return true;
+}
+
+std::vector<SeqUpdate> Scheduler::commit(std::span<const SeqResult> results) {
+  State& s = *state_;
+  MHUB_CHECK(results.size() == s.in_flight.size());
+  std::vector<SeqUpdate> updates;
+  updates.reserve(results.size());
+  for (size_t i = 0; i < results.size(); ++i) {
+    const SeqResult& result = results[i];
+    MHUB_CHECK(result.id == s.in_flight[i].first);
+    Sequence* sequence = s.find(result.id);
+    if (!sequence) continue;  // cancelled while the step ran
+    SeqUpdate update{result.id, std::nullopt, result.finish};
+    if (result.finish == Finish::kError) {
+      s.distrust_blocks(*sequence);
+    } else {
+      const bool sampled = s.in_flight[i].second == sequence->num_left() && !sequence->prompt_only();
+      sequence->num_computed += s.in_flight[i].second;
+      s.seal_full_blocks(*sequence);
+      MHUB_CHECK(result.token.has_value() == sampled);
+      if (result.token) {
+        sequence->tokens.push_back(*result.token);
+        update.token = result.token;
+      }
+      const bool full = sequence->num_tokens() == sequence->max_total && (sampled || sequence->num_left() == 0);
+      if (!update.finish && full) update.finish = Finish::kLength;
+    }
+    if (update.finish) s.remove(*sequence);
+    if (update.token || update.finish) updates.push_back(update);
+  }
+  s.in_flight.clear();
+  return updates;
+}
+
+// Blocks that are full and computed become findable. Where the same prefix was computed twice at the same time, the
+// sequence goes over to the block that is already known, so that a prefix is in memory once.
+void Scheduler::State::seal_full_blocks(Sequence& sequence) {
+  if (!config.enable_prefix_caching) return;
+  for (; (sequence.num_sealed + 1) * config.block_size <= sequence.num_computed; ++sequence.num_sealed) {
+    const auto index = static_cast<size_t>(sequence.num_sealed);
+    const auto size = static_cast<size_t>(config.block_size);
+    const auto content = std::span(sequence.tokens).subspan(index * size, size);
+    const auto parent = index == 0 ? std::nullopt : std::optional(sequence.table[index - 1]);
+    const auto known = cache.insert(sequence.scope, parent, content, sequence.table[index]);
+    if (!known) continue;
+    if (*known == sequence.table[index]) {
+      pool.set_cached(*known, true);
+    } else {
+      sequence.table.replace(index, *known);
+    }
+  }
+}
+
+// After logits that were not finite: nobody may find these keys and values again.
+void Scheduler::State::distrust_blocks(const Sequence& sequence) {
+  for (const BlockId block : sequence.table.blocks()) {
+    cache.forget(block);
+    pool.set_cached(block, false);
+  }
+}
+
+bool Scheduler::idle() const {
+  return state_->sequences.empty();
+}
+
+SchedulerStats Scheduler::stats() const {
+  SchedulerStats stats;
+  stats.running = static_cast<int64_t>(state_->running.size());
+  stats.waiting = static_cast<int64_t>(state_->waiting.size());
+  stats.blocks_total = state_->pool.total();
+  stats.blocks_held = state_->pool.num_held();
+  stats.blocks_cached = state_->pool.num_cached();
+  stats.preemptions = state_->preemptions;
+  stats.prefix_queries_tokens = state_->prefix_queries_tokens;
+  stats.prefix_hit_tokens = state_->prefix_hit_tokens;
+  return stats;
+}
+
+int64_t Scheduler::num_cached_tokens(SeqId id) const {
+  const Sequence* sequence = state_->find(id);
+  return sequence ? sequence->num_cached_prompt : 0;
+}
+
+void Scheduler::reset_prefix_cache() {
+  while (const auto block = state_->pool.least_recently_used()) {
+    state_->cache.forget(*block);
+    state_->pool.set_cached(*block, false);
+  }
+}
+
+}  // namespace mhub::sched

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <span>
+#include <string>
+#include <vector>
+
+#include "block_table.h"
+
+namespace mhub::sched {
+
+// A request inside the scheduler. It is running (has a seat and blocks) or waiting (has neither).
+struct Sequence {
+  explicit Sequence(BlockPool& pool) : table(pool) {}
+
+  SeqId id = 0;
+  uint64_t arrival = 0;
+  int priority = 0;
+  std::string scope;
+  bool read_prefix_cache = true;
+
+  std::vector<TokenId> tokens;  // prompt, then output
+  int64_t num_prompt = 0;
+  int64_t max_total = 0;     // tokens.size() at which it ends by length
+  int64_t num_computed = 0;  // tokens whose keys and values are in `table`
+  int64_t num_sealed = 0;    // leading blocks offered to the prefix cache
+  int64_t num_cached_prompt = 0;
+  bool ever_scheduled = false;
+  BlockTable table;
+
+  int64_t num_tokens() const { return static_cast<int64_t>(tokens.size()); }
+  int64_t num_left() const { return num_tokens() - num_computed; }
+  bool decoding() const { return num_left() == 1 && num_tokens() > num_prompt; }
+  bool prompt_only() const { return max_total == num_prompt; }
+  std::span<const TokenId> prompt() const { return std::span(tokens).first(static_cast<size_t>(num_prompt)); }
+  std::span<const TokenId> output() const { return std::span(tokens).subspan(static_cast<size_t>(num_prompt)); }
+};
+
+// Who goes first. The policy is this comparator and nothing else.
+struct Precedes {
+  Policy policy = Policy::kFcfs;
+  bool operator()(const Sequence* a, const Sequence* b) const {
+    if (policy == Policy::kPriority && a->priority != b->priority) return a->priority < b->priority;
+    return a->arrival < b->arrival;
+  }
+};
+
+}  // namespace mhub::sched

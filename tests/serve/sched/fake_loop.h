@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <map>
+#include <set>
+#include <vector>
+
+#include "mhub/sched/scheduler.h"
+#include "support/fake_model.h"
+
+namespace mhub::sched::test {
+
+constexpr int32_t kVocab = 1000;
+
+// Drives a Scheduler with the fake model, checking every step: budget, seats, ranges, no write into a block that
+// another row can see, and the scheduler's own invariants.
+class FakeLoop {
+ public:
+  explicit FakeLoop(const SchedulerConfig& c) : config(c), scheduler(c), kv_(c.num_blocks, c.block_size) {}
+
+  // `stop_at`: output index at which the outside ends it with kStop (-1 never); `tag` marks what its blocks hold.
+  Result<void> add(NewSequence sequence, int64_t stop_at = -1, int32_t tag = 0) {
+    const SeqId id = sequence.id;
+    auto added = scheduler.add(std::move(sequence));
+    if (added) live_[id] = {stop_at, tag, {}};
+    return added;
+  }
+  void cancel(SeqId id) {
+    EXPECT_EQ(scheduler.cancel(id), live_.erase(id) == 1);
+    EXPECT_FALSE(scheduler.cancel(id));
+  }
+  // False when there was nothing to do.
+  bool step() {
+    const auto batch = scheduler.schedule();
+    check(batch);
+    std::vector<SeqResult> results;
+    for (const auto& row : batch.seqs) results.push_back(run(row));
+    last_batch_tokens = batch.num_tokens;
+    last_ids.clear();
+    for (const auto& row : batch.seqs) last_ids.push_back(row.id);
+    apply(results);
+    ++steps;
+    return !results.empty();
+  }
+  void apply(const std::vector<SeqResult>& results) {
+    for (const auto& update : scheduler.commit(results)) {
+      Live& live = live_.at(update.id);
+      if (update.token) live.output.push_back(*update.token);
+      if (!update.finish) continue;
+      outputs[update.id] = live.output;
+      finishes[update.id] = *update.finish;
+      live_.erase(update.id);
+    }
+    scheduler.check_invariants();
+  }
+  void run_to_end(int max_steps = 100000) {
+    while (!scheduler.idle()) {
+      ASSERT_TRUE(step()) << "nothing scheduled though sequences wait";
+      ASSERT_LT(steps, max_steps) << "no end";
+    }
+    EXPECT_EQ(scheduler.stats().blocks_held, 0);
+  }
+  SeqResult run(const ScheduledSeq& row) {
+    const Live& live = live_.at(row.id);
+    kv_.write(row.tokens, row.start, row.block_table, live.tag);
+    SeqResult result{row.id, std::nullopt, std::nullopt};
+    if (!row.sample) return result;
+    const auto context = kv_.read(row.start + static_cast<int64_t>(row.tokens.size()), row.block_table, live.tag);
+    result.token = mhub::test::fake_next_token(context, kVocab);
+    if (static_cast<int64_t>(row.output.size()) == live.stop_at) result.finish = Finish::kStop;
+    return result;
+  }
+
+  SchedulerConfig config;
+  Scheduler scheduler;
+  std::map<SeqId, std::vector<TokenId>> outputs;
+  std::map<SeqId, Finish> finishes;
+  int64_t last_batch_tokens = 0;
+  std::vector<SeqId> last_ids;
+  int steps = 0;
+
+ private:
+  struct Live {
+    int64_t stop_at = -1;
+    int32_t tag = 0;
+    std::vector<TokenId> output;
+  };
+  void check(const ScheduledBatch& batch) {
+    int64_t tokens = 0;
+    std::set<SeqId> ids;
+    std::map<BlockId, int> readers;
+    for (const auto& row : batch.seqs) {
+      for (const BlockId block : row.block_table) ++readers[block];
+    }
+    for (const auto& row : batch.seqs) {
+      const auto count = static_cast<int64_t>(row.tokens.size());
+      tokens += count;
+      ASSERT_TRUE(ids.insert(row.id).second);
+      ASSERT_GT(count, 0);
+      const int64_t end = row.start + count;
+      ASSERT_LE(end, static_cast<int64_t>(row.block_table.size()) * config.block_size);
+      ASSERT_LE(end, static_cast<int64_t>(row.prompt.size() + row.output.size()));
+      for (int64_t position = row.start; position < end; ++position) {
+        const BlockId block = row.block_table[static_cast<size_t>(position / config.block_size)];
+        ASSERT_EQ(readers[block], 1) << "writes into a shared block";
+      }
+    }
+    ASSERT_EQ(tokens, batch.num_tokens);
+    ASSERT_LE(tokens, config.max_num_batched_tokens);
+    ASSERT_LE(static_cast<int64_t>(ids.size()), config.max_num_seqs);
+  }
+
+  mhub::test::FakeKv kv_;
+  std::map<SeqId, Live> live_;
+};
+
+inline std::vector<TokenId> ramp(int64_t count, TokenId first = 1) {
+  std::vector<TokenId> tokens;
+  for (int64_t i = 0; i < count; ++i) tokens.push_back(first + static_cast<TokenId>(i));
+  return tokens;
+}
+
+inline SchedulerConfig small_config() {
+  SchedulerConfig config;
+  config.num_blocks = 64;
+  config.block_size = 4;
+  config.max_model_len = 128;
+  config.max_num_seqs = 8;
+  config.max_num_batched_tokens = 16;
+  return config;
+}
+
+inline NewSequence sequence(SeqId id, std::vector<TokenId> prompt, int64_t max_tokens) {
+  NewSequence made;
+  made.id = id;
+  made.prompt = std::move(prompt);
+  made.max_tokens = max_tokens;
+  return made;
+}
+
+}  // namespace mhub::sched::test
