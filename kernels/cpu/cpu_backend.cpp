@@ -110,12 +110,12 @@ std::unique_ptr<KvCache> CpuBackend::make_kv_cache(const KvShape& shape, DType d
 
 std::unique_ptr<PreparedWeight> CpuBackend::prepare(std::span<const MatrixSource> stacked, bool keep_source,
                                                     std::string* why) {
-  return make_weight(stacked, keep_source, pool_, why);
+  return make_weight(stacked, keep_source, arena_, pool_, why);
 }
 
 std::unique_ptr<PreparedWeight> CpuBackend::prepare_embedding(const MatrixSource& table, bool keep_source,
                                                               std::string* why) {
-  return make_weight({&table, 1}, keep_source, pool_, why);
+  return make_weight({&table, 1}, keep_source, arena_, pool_, why);
 }
 
 void CpuBackend::embedding(TensorView out, std::span<const int32_t> ids, const PreparedWeight& table) {

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "attention.h"
+#include "host_memory.h"
 #include "isa.h"
 #include "linear.h"
 #include "mhub/kernels/backend.h"
@@ -52,6 +53,7 @@ class CpuBackend final : public Backend {
   const Isa& isa_;
   mutable DeviceFacts facts_;  // the memory figures are read anew on each call
   ThreadPool pool_;
+  HostArena arena_;  // of the weights
   Linear linear_;
   Attention attention_;
 };

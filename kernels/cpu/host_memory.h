@@ -3,7 +3,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <memory>
 
 namespace mhub::kernels::cpu {
@@ -20,11 +19,20 @@ class HostMemory {
   explicit operator bool() const { return data_ != nullptr; }
 
  private:
-  struct Free {
-    void operator()(void* p) const { std::free(p); }
-  };
-  std::unique_ptr<void, Free> data_;
+  friend class HostArena;
+  std::shared_ptr<void> data_;  // shared only by the pieces of an arena's chunk
   size_t bytes_ = 0;
+};
+
+// Hands out pieces of chunks that are big enough for huge pages, so that small matrices get them too. A chunk is freed
+// with its last piece; the arena itself may go first.
+class HostArena {
+ public:
+  HostMemory allocate(size_t bytes);
+
+ private:
+  HostMemory chunk_;
+  size_t used_ = 0;
 };
 
 }  // namespace mhub::kernels::cpu

@@ -98,7 +98,8 @@ void Linear::packed_panel(const Call& call, const PackedPart& part, const Range&
   const PackedLayout& layout = part.layout();
   const int64_t row = range.first_row + panel * kPanelRows;
   PackedTile tile{};
-  tile.codes = part.panel(panel);
+  const uint8_t* scales = part.panel(panel);
+  tile.codes = scales + codes_offset(layout);
   tile.codes_kind = layout.codes;
   tile.has_minimum = has_minimum(layout.scales);
   tile.offset = layout.offset;
@@ -108,7 +109,7 @@ void Linear::packed_panel(const Call& call, const PackedPart& part, const Range&
   tile.out_stride = call.out.stride;
   tile.rows = std::min(kPanelRows, part.rows() - panel * kPanelRows);
   tile.bias = call.bias == nullptr ? nullptr : call.bias + row;
-  isa_.expand_scales(layout, tile.codes + codes_bytes(layout), scratch.scale.data(), scratch.minimum.data());
+  isa_.expand_scales(layout, scales, scratch.scale.data(), scratch.minimum.data());
   for (int64_t i = first_tile; i < last_tile; ++i) {
     activations_.tile(i, layout, range.terms, tile);
     tile.out = call.out.f32_row(i * activations_.tile_tokens()) + row;

@@ -11,6 +11,14 @@
 namespace mhub::kernels::cpu {
 namespace {
 
+// Panels follow each other in memory and are read once from start to end when there are few tokens; the hardware's
+// prefetchers stop at page borders, so ask for what comes kAhead bytes later.
+constexpr int64_t kAhead = 2048;
+template <int64_t kBytes>
+void prefetch_ahead(const uint8_t* p) {
+  for (int64_t i = 0; i < kBytes; i += 64) __builtin_prefetch(p + kAhead + i);
+}
+
 template <class V, int kTokens>
 void store_tile(const PackedTile& t, const V (&sum)[kTokens], int64_t lane) {
   const int64_t n = least(V::kWidth, t.rows - lane);
@@ -34,6 +42,7 @@ void packed_int(const PackedTile& t) {
     const int32_t* start = t.starts;
     const float* a_sum = t.activation_sums;
     for (int64_t block = 0; block < t.blocks; ++block) {
+      if constexpr (kTokens <= 4) prefetch_ahead<code_bytes(kCodes)>(lines);
       I chunk[8];
       unpack<I, kCodes>(lines, chunk);
       for (int part = 0; part < kParts; ++part) {
@@ -155,6 +164,7 @@ template <class V>
 void expand_scales(const PackedLayout& layout, const uint8_t* from, float* scale, float* minimum) {
   const auto half = [](const uint8_t* p) { return V::load_f16(reinterpret_cast<const uint16_t*>(p)); };
   const V zero = V::set(0.0f);
+  for (int64_t i = 0; i < codes_offset(layout); i += 64) __builtin_prefetch(from + kAhead + i);
   for (int64_t lane = 0; lane < kPanelRows; lane += V::kWidth) {
     float *d = scale + lane, *m = minimum + lane;
     const uint8_t* p = from;

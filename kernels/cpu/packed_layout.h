@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // How quantized weights lie in memory: panels of 16 rows, so that a vector register holds the same four columns of many
-// rows. W = scale * (code - offset) + minimum. A panel is its codes followed by its scales.
+// rows. W = scale * (code - offset) + minimum. A panel is its scales, then its codes: the order in
+// which a product reads them.
 //
 // Codes come in blocks of 32 columns; "line i" is 64 bytes: four bytes for each of the 16 rows. Column k of a block is
 // byte k % 4 of chunk k / 4. Low parts of codes lie in nibbles (line i: chunk i low, chunk i + 4 high) or in bit pairs
@@ -56,9 +57,6 @@ static inline int64_t group_count(const PackedLayout& l) {
 static inline int64_t sub_blocks(const PackedLayout& l) {
   return l.blocks * (kBlockCols / scale_cols(l.scales));
 }
-static inline int64_t codes_bytes(const PackedLayout& l) {
-  return l.blocks * code_bytes(l.codes);
-}
 static inline int64_t scales_bytes(const PackedLayout& l) {
   switch (l.scales) {
     case Scales::kHalf:
@@ -78,8 +76,12 @@ static inline int64_t scales_bytes(const PackedLayout& l) {
   }
   return 0;
 }
+// Where a panel's codes start.
+static inline int64_t codes_offset(const PackedLayout& l) {
+  return (scales_bytes(l) + 63) / 64 * 64;
+}
 static inline int64_t panel_bytes(const PackedLayout& l) {
-  return codes_bytes(l) + (scales_bytes(l) + 63) / 64 * 64;
+  return codes_offset(l) + l.blocks * code_bytes(l.codes);
 }
 
 }  // namespace mhub::kernels::cpu

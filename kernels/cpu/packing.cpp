@@ -248,9 +248,9 @@ void pack_panel(const MatrixSource& source, const PackedLayout& layout, int64_t 
     uint8_t codes[kBlockCols];
     for (int64_t block = 0; block < layout.blocks; ++block) {
       codes_of(source, first + lane, block, codes);
-      put_codes(layout.codes, codes, lane, to + block * code_bytes(layout.codes));
+      put_codes(layout.codes, codes, lane, to + codes_offset(layout) + block * code_bytes(layout.codes));
     }
-    put_scales(source, layout, first + lane, lane, to + codes_bytes(layout));
+    put_scales(source, layout, first + lane, lane, to);
   }
 }
 

@@ -81,11 +81,12 @@ SubScale sub_scale(const PackedLayout& layout, const uint8_t* scales, int64_t la
 }  // namespace
 
 void decode_panel_row(const PackedLayout& layout, const uint8_t* panel, int64_t lane, int64_t cols, float* out) {
-  const uint8_t* scales = panel + codes_bytes(layout);
+  const uint8_t* scales = panel;
+  const uint8_t* codes = panel + codes_offset(layout);
   const int parts = static_cast<int>(kBlockCols / scale_cols(layout.scales)), width = 32 / parts;
   for (int64_t block = 0; block < layout.blocks; ++block) {
     Lane chunk[8];
-    unpack_lane(layout.codes, panel + block * code_bytes(layout.codes) + 4 * lane, chunk);
+    unpack_lane(layout.codes, codes + block * code_bytes(layout.codes) + 4 * lane, chunk);
     for (int part = 0; part < parts; ++part) {
       const SubScale s = sub_scale(layout, scales, lane, block, part);
       const int64_t first = block * kBlockCols + part * width, count = std::min<int64_t>(width, cols - first);

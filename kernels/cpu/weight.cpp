@@ -54,9 +54,9 @@ SourceBytes bytes_of(const MatrixSource& s) {
           s.zeros == nullptr ? 0 : 4 * ceil_div(s.rows, per_word) * groups};
 }
 
-bool copy_into(HostMemory& memory, const void*& bytes, int64_t count) {
+bool copy_into(HostArena& arena, HostMemory& memory, const void*& bytes, int64_t count) {
   if (bytes == nullptr || count == 0) return true;
-  memory = HostMemory::allocate(static_cast<size_t>(count));
+  memory = arena.allocate(static_cast<size_t>(count));
   if (!memory) return false;
   std::memcpy(memory.data(), bytes, static_cast<size_t>(count));
   bytes = memory.data();
@@ -65,26 +65,27 @@ bool copy_into(HostMemory& memory, const void*& bytes, int64_t count) {
 
 }  // namespace
 
-std::optional<SourcePart> SourcePart::make(const MatrixSource& source, bool in_place) {
+std::optional<SourcePart> SourcePart::make(const MatrixSource& source, bool in_place, HostArena& arena) {
   SourcePart part;
   part.source_ = source;
   if (in_place) return part;
   const SourceBytes bytes = bytes_of(source);
-  if (copy_into(part.data_, part.source_.data, bytes.data) &&
-      copy_into(part.scales_, part.source_.scales, bytes.scales) &&
-      copy_into(part.zeros_, part.source_.zeros, bytes.zeros))
+  if (copy_into(arena, part.data_, part.source_.data, bytes.data) &&
+      copy_into(arena, part.scales_, part.source_.scales, bytes.scales) &&
+      copy_into(arena, part.zeros_, part.source_.zeros, bytes.zeros))
     return part;
   return std::nullopt;
 }
 
-std::optional<PackedPart> PackedPart::make(const MatrixSource& source, const PackedLayout& layout, ThreadPool& pool) {
+std::optional<PackedPart> PackedPart::make(const MatrixSource& source, const PackedLayout& layout, HostArena& arena,
+                                           ThreadPool& pool) {
   PackedPart part;
   part.layout_ = layout;
   part.rows_ = source.rows;
   part.cols_ = source.cols;
   const int64_t panels = ceil_div(source.rows, kPanelRows), bytes = panel_bytes(layout);
   if (panels == 0) return part;
-  part.memory_ = HostMemory::allocate(static_cast<size_t>(panels * bytes));
+  part.memory_ = arena.allocate(static_cast<size_t>(panels * bytes));
   if (!part.memory_) return std::nullopt;
   pool.run(panels, [&](int64_t panel, int) { pack_panel(source, layout, panel, part.memory_.data() + panel * bytes); });
   return part;
@@ -100,8 +101,8 @@ size_t CpuWeight::resident_bytes() const {
   return total;
 }
 
-std::unique_ptr<CpuWeight> make_weight(std::span<const MatrixSource> stacked, bool keep_source, ThreadPool& pool,
-                                       std::string* why) {
+std::unique_ptr<CpuWeight> make_weight(std::span<const MatrixSource> stacked, bool keep_source, HostArena& arena,
+                                       ThreadPool& pool, std::string* why) {
   const auto refuse = [why](std::string reason) -> std::unique_ptr<CpuWeight> {
     if (why != nullptr) *why = std::move(reason);
     return nullptr;
@@ -113,11 +114,11 @@ std::unique_ptr<CpuWeight> make_weight(std::span<const MatrixSource> stacked, bo
     if (std::string defect = defect_of(source); !defect.empty()) return refuse(std::move(defect));
     if (source.cols != stacked.front().cols) return refuse("stacked matrices differ in their columns");
     if (const auto layout = layout_of(source)) {
-      auto part = PackedPart::make(source, *layout, pool);
+      auto part = PackedPart::make(source, *layout, arena, pool);
       if (!part) return refuse("not enough memory for a matrix");
       parts.emplace_back(std::move(*part));
     } else {
-      auto part = SourcePart::make(source, keep_source);
+      auto part = SourcePart::make(source, keep_source, arena);
       if (!part) return refuse("not enough memory for a matrix");
       parts.emplace_back(std::move(*part));
     }

@@ -18,7 +18,7 @@ namespace mhub::kernels::cpu {
 class SourcePart {
  public:
   // nullopt when memory is short.
-  static std::optional<SourcePart> make(const MatrixSource& source, bool in_place);
+  static std::optional<SourcePart> make(const MatrixSource& source, bool in_place, HostArena& arena);
 
   int64_t rows() const { return source_.rows; }
   size_t resident_bytes() const { return data_.bytes() + scales_.bytes() + zeros_.bytes(); }
@@ -35,7 +35,8 @@ class SourcePart {
 class PackedPart {
  public:
   // nullopt when memory is short.
-  static std::optional<PackedPart> make(const MatrixSource& source, const PackedLayout& layout, ThreadPool& pool);
+  static std::optional<PackedPart> make(const MatrixSource& source, const PackedLayout& layout, HostArena& arena,
+                                        ThreadPool& pool);
 
   int64_t rows() const { return rows_; }
   size_t resident_bytes() const { return memory_.bytes(); }
@@ -72,7 +73,7 @@ class CpuWeight final : public PreparedWeight {
 };
 
 // null with *why when a source has a format or shape that no kernel multiplies, or memory is short.
-std::unique_ptr<CpuWeight> make_weight(std::span<const MatrixSource> stacked, bool keep_source, ThreadPool& pool,
-                                       std::string* why);
+std::unique_ptr<CpuWeight> make_weight(std::span<const MatrixSource> stacked, bool keep_source, HostArena& arena,
+                                       ThreadPool& pool, std::string* why);
 
 }  // namespace mhub::kernels::cpu
