@@ -28,12 +28,14 @@ struct PreTokenizer {
   bool ignore_merges = false;
   bool add_bos = false;  // unless the file says otherwise
 };
-constexpr std::array<PreTokenizer, 8> kPreTokenizers = {{
+constexpr std::array<PreTokenizer, 10> kPreTokenizers = {{
     {"gpt-2", false, nullptr, false, false, false},
+    {"gpt2", false, nullptr, false, false, false},
     {"smollm", true, nullptr, false, false, false},
     {"starcoder", true, nullptr, false, false, false},
     {"refact", true, nullptr, false, false, false},
     {"llama-bpe", false, kLlama3Pattern, false, true, true},
+    {"llama-v3", false, kLlama3Pattern, false, true, true},
     {"llama3", false, kLlama3Pattern, false, true, true},
     {"qwen2", false, kQwen2Pattern, true, false, false},
     {"deepseek-r1-qwen", false, kQwen2Pattern, true, false, false},

@@ -12,11 +12,19 @@ namespace {
 
 constexpr int64_t kCompareWindows = 16;
 
-double log_sum_exp(std::span<const float> logits) {
-  const double top = *std::max_element(logits.begin(), logits.end());
+// log(sum(exp(logits))) in two parts, so that large logits lose nothing: top + log_sum.
+struct Norm {
+  double top = 0, log_sum = 0;
+  double log_probability(float logit) const { return (static_cast<double>(logit) - top) - log_sum; }
+};
+
+Norm norm_of(std::span<const float> logits) {
+  Norm norm;
+  norm.top = *std::max_element(logits.begin(), logits.end());
   double sum = 0;
-  for (const float x : logits) sum += std::exp(static_cast<double>(x) - top);
-  return top + std::log(sum);
+  for (const float x : logits) sum += std::exp(static_cast<double>(x) - norm.top);
+  norm.log_sum = std::log(sum);
+  return norm;
 }
 
 Error non_finite(int64_t position) {
@@ -59,14 +67,14 @@ Result<std::vector<std::vector<int32_t>>> windows_of(const Evaluator& model, std
 
 // Runs one window; `row` gets each position's logits. Fails on logits that are not finite (masked ones are -inf).
 Result<void> run_window(Evaluator& model, std::span<const int32_t> window,
-                        const std::function<void(int64_t, std::span<const float>, double)>& row) {
+                        const std::function<void(int64_t, std::span<const float>, const Norm&)>& row) {
   std::optional<Error> error;
   int64_t rows = 0;
   model.logits(window, [&](int64_t position, std::span<const float> logits) {
     if (error) return;
     ++rows;
-    const double norm = log_sum_exp(logits);
-    if (!std::isfinite(norm)) {
+    const Norm norm = norm_of(logits);
+    if (!std::isfinite(norm.top) || !std::isfinite(norm.log_sum)) {
       error = non_finite(position);
       return;
     }
@@ -78,10 +86,11 @@ Result<void> run_window(Evaluator& model, std::span<const int32_t> window,
 }
 
 // Negative log likelihood of the token after `position`, if the window has one.
-double next_token_loss(std::span<const int32_t> window, int64_t position, std::span<const float> logits, double norm) {
+double next_token_loss(std::span<const int32_t> window, int64_t position, std::span<const float> logits,
+                       const Norm& norm) {
   const auto next = static_cast<size_t>(window[static_cast<size_t>(position) + 1]);
   MHUB_CHECK(next < logits.size());
-  return norm - static_cast<double>(logits[next]);
+  return -norm.log_probability(logits[next]);
 }
 bool has_next(std::span<const int32_t> window, int64_t position) {
   return position + 1 < static_cast<int64_t>(window.size());
@@ -92,13 +101,13 @@ int64_t arg_max(std::span<const float> logits) {
 }
 
 // KL(p || q) of the distributions with these logits and norms, in nats.
-double divergence(std::span<const float> p, double p_norm, std::span<const float> q, double q_norm) {
+double divergence(std::span<const float> p, const Norm& p_norm, std::span<const float> q, const Norm& q_norm) {
   double sum = 0;
   const size_t n = std::min(p.size(), q.size());
   for (size_t i = 0; i < n; ++i) {
-    const double log_p = static_cast<double>(p[i]) - p_norm;
+    const double log_p = p_norm.log_probability(p[i]);
     if (std::isinf(log_p)) continue;  // probability 0
-    sum += std::exp(log_p) * (log_p - (static_cast<double>(q[i]) - q_norm));
+    sum += std::exp(log_p) * (log_p - q_norm.log_probability(q[i]));
   }
   return sum;
 }
@@ -106,7 +115,7 @@ double divergence(std::span<const float> p, double p_norm, std::span<const float
 // One window of the source, kept while the quantized model runs over it.
 struct WindowLogits {
   std::vector<float> logits;  // [context, vocab]
-  std::vector<double> norms;
+  std::vector<Norm> norms;
   size_t vocab = 0;
   std::span<const float> row(int64_t position) const {
     return std::span(logits).subspan(static_cast<size_t>(position) * vocab, vocab);
@@ -133,7 +142,7 @@ Result<Perplexity> perplexity(Evaluator& model, std::string_view text, int64_t c
   Sum loss;
   int64_t tokens = 0;
   for (const auto& window : windows) {
-    MHUB_CHECK_OK(run_window(model, window, [&](int64_t position, std::span<const float> logits, double norm) {
+    MHUB_CHECK_OK(run_window(model, window, [&](int64_t position, std::span<const float> logits, const Norm& norm) {
       if (!has_next(window, position)) return;
       loss.add(next_token_loss(window, position, logits, norm));
       ++tokens;
@@ -151,8 +160,8 @@ Result<void> compare(Evaluator& source, Evaluator& quantized, std::string_view t
   for (size_t w = 0; w < windows.size(); ++w) {
     const auto& window = windows[w];
     const bool paired = w < static_cast<size_t>(kCompareWindows);
-    kept.norms.assign(window.size(), 0);
-    MHUB_CHECK_OK(run_window(source, window, [&](int64_t position, std::span<const float> logits, double norm) {
+    kept.norms.assign(window.size(), {});
+    MHUB_CHECK_OK(run_window(source, window, [&](int64_t position, std::span<const float> logits, const Norm& norm) {
       if (paired) {
         kept.vocab = logits.size();
         kept.logits.resize(window.size() * kept.vocab);
@@ -161,7 +170,7 @@ Result<void> compare(Evaluator& source, Evaluator& quantized, std::string_view t
       }
       if (has_next(window, position)) source_loss.add(next_token_loss(window, position, logits, norm));
     }));
-    MHUB_CHECK_OK(run_window(quantized, window, [&](int64_t position, std::span<const float> logits, double norm) {
+    MHUB_CHECK_OK(run_window(quantized, window, [&](int64_t position, std::span<const float> logits, const Norm& norm) {
       if (paired) {
         const auto reference = kept.row(position);
         kl.add(divergence(reference, kept.norms[static_cast<size_t>(position)], logits, norm));

@@ -17,7 +17,6 @@ namespace fs = std::filesystem;
 using kernels::DType;
 namespace {
 
-constexpr uint64_t kMaxShardBytes = 5'000'000'000;
 constexpr int64_t kBlockElements = 4 << 20;  // float32 values held at a time
 constexpr int64_t kBlockRowStep = 8;         // zero points of this many rows share a word
 
@@ -201,7 +200,7 @@ Result<WriteReport> write_quantized(const fs::path& model, const fs::path& outpu
         ""};
   }
   MHUB_CHECK_OK(write_model_files(source, options, staging.path()));
-  MHUB_TRY(auto shards, ShardWriter::create(staging.path(), plan_outputs(source, options), kMaxShardBytes));
+  MHUB_TRY(auto shards, ShardWriter::create(staging.path(), plan_outputs(source, options), options.max_shard_bytes));
   ModelWriter writer(source, options, shards);
   const auto total = static_cast<int64_t>(source.tensors().size());
   int64_t done = 0;

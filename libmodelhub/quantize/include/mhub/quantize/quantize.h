@@ -22,6 +22,7 @@ struct QuantizeOptions {
   int64_t group_size = 128;  // 32 | 64 | 128 columns per scale; 0 (bits 8 only) = one scale per row
   bool symmetric = false;
   std::string method = "rtn";
+  uint64_t max_shard_bytes = 5'000'000'000;  // of tensor data in one output file
 };
 // kUsage for anything this build does not do; the message names the option as the command line spells it.
 Result<void> check_options(const QuantizeOptions& options);
@@ -49,20 +50,24 @@ class Evaluator {
 };
 struct QualityCard {
   double source_perplexity = 0, quantized_perplexity = 0;
-  int64_t tokens = 0, context = 0;   // scored tokens
+  int64_t tokens = 0, context = 0;  // scored tokens
   double mean_kl = 0, same_top = 0;
   double bits_per_weight = 0;
   uint64_t source_bytes = 0, quantized_bytes = 0;
   std::string method;
   int64_t group_size = 0;
   bool symmetric = false;
-  Json to_json() const;              // exactly the contract's object
+  Json to_json() const;  // exactly the contract's object
 };
 // Perplexity of one model as docs/cli.md section 4 defines it.
-struct Perplexity { double value = 0; int64_t tokens = 0; };
+struct Perplexity {
+  double value = 0;
+  int64_t tokens = 0;
+};
 Result<Perplexity> perplexity(Evaluator& model, std::string_view text, int64_t context);
 // Both models over the same windows; at most 16 windows for KL and same-top.
-Result<void> compare(Evaluator& source, Evaluator& quantized, std::string_view text, int64_t context, QualityCard& card);
+Result<void> compare(Evaluator& source, Evaluator& quantized, std::string_view text, int64_t context,
+                     QualityCard& card);
 
 // The largest of 128, 64, 32 that divides the rows of every matrix that would be quantized (kUsage when none does).
 Result<int64_t> default_group_size(const std::filesystem::path& model);
@@ -74,8 +79,8 @@ struct WriteReport {
 };
 using WriteProgress = std::function<void(int64_t done, int64_t total, const std::string& tensor)>;
 // Writes `output` (must not exist; made as a temporary sibling directory, synced and renamed) from the model at `model`
-// (safetensors directory or GGUF), row block by row block: config.json with quantization_config, *.safetensors (+ index),
-// tokenizer files. Errors: kUsage, kBadModel, kDisk, kInterrupted; then nothing is left behind.
+// (safetensors directory or GGUF), row block by row block: config.json with quantization_config, *.safetensors (+
+// index), tokenizer files. Errors: kUsage, kBadModel, kDisk, kInterrupted; then nothing is left behind.
 Result<WriteReport> write_quantized(const std::filesystem::path& model, const std::filesystem::path& output,
                                     const QuantizeOptions& options, const WriteProgress& progress,
                                     std::stop_token stop = {});
