@@ -2,12 +2,20 @@
 #include "sampling/candidates.h"
 
 #include <algorithm>
+#include <array>
+#include <bit>
 #include <functional>
 
 namespace mhub::model {
 namespace {
 
 constexpr size_t kHeapLimit = 512;  // above it selecting in a copy of the row is faster
+
+constexpr size_t kBuckets = (0x3f800000 >> 20) + 1;  // weights are at most 1
+
+size_t bucket_of(const Candidate& c) {
+  return std::bit_cast<uint32_t>(c.weight) >> 20;
+}
 
 bool likelier(const Candidate& a, const Candidate& b) {
   return a.logit > b.logit || (a.logit == b.logit && a.token < b.token);
@@ -34,22 +42,20 @@ float kth_largest(std::span<const float> row, size_t k, std::vector<float>& scra
 }
 
 void keep_top_p(std::vector<Candidate>& candidates, double p, double total) {
-  // Sorted piece by piece, likeliest first: the kept part is usually a small one.
-  size_t kept = 0, sorted = 0, piece = 64;
+  // Buckets of weights by exponent and three bits of mantissa: whole buckets are kept or dropped, one is sorted.
+  std::array<double, kBuckets> mass{};
+  for (const Candidate& c : candidates) mass[bucket_of(c)] += static_cast<double>(c.weight);
   double sum = 0;
-  while (kept < candidates.size() && (kept == 0 || sum < p * total)) {
-    if (kept == sorted) {
-      const size_t end = std::min(candidates.size(), sorted + piece);
-      const auto first = candidates.begin() + static_cast<std::ptrdiff_t>(sorted);
-      const auto last = candidates.begin() + static_cast<std::ptrdiff_t>(end);
-      if (end < candidates.size()) std::nth_element(first, last, candidates.end(), likelier);
-      std::sort(first, last, likelier);
-      sorted = end;
-      piece *= 4;
-    }
-    sum += static_cast<double>(candidates[kept++].weight);
-  }
-  candidates.resize(kept);
+  size_t last = kBuckets - 1;
+  while (last > 0 && (mass[last] == 0 || sum + mass[last] < p * total)) sum += mass[last--];
+
+  const auto split =
+      std::partition(candidates.begin(), candidates.end(), [last](const Candidate& c) { return bucket_of(c) > last; });
+  const auto end = std::partition(split, candidates.end(), [last](const Candidate& c) { return bucket_of(c) == last; });
+  std::sort(split, end, likelier);
+  auto kept = split;
+  while (kept != end && (kept == candidates.begin() || sum < p * total)) sum += static_cast<double>((kept++)->weight);
+  candidates.erase(kept, candidates.end());
 }
 
 }  // namespace mhub::model

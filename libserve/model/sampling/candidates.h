@@ -12,6 +12,7 @@ namespace mhub::model {
 float kth_largest(std::span<const float> row, size_t k, std::vector<float>& scratch);
 
 // top_p: keeps the likeliest tokens whose predecessors sum to less than p of `total`; always at least one. Reorders.
+// Precondition: weights are in [0, 1].
 void keep_top_p(std::vector<Candidate>& candidates, double p, double total);
 
 }  // namespace mhub::model

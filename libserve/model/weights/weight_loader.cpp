@@ -9,8 +9,13 @@
 namespace mhub::model {
 namespace {
 
-Error cannot_prepare(const std::string& what, std::string_view device, const std::string& why) {
-  return {ErrorCode::kBadModel, fmt::format("weight {} cannot be used on {}: {}", what, device, why), "", ""};
+// A back end says in words why it took no weight; short memory is the device's fault, anything else the model's.
+Error cannot_prepare(const std::string& what, uint64_t bytes, const kernels::DeviceFacts& device,
+                     const std::string& why) {
+  const bool short_memory = device.memory_available_bytes < bytes;
+  return {short_memory ? ErrorCode::kDevice : ErrorCode::kBadModel,
+          fmt::format("weight {} ({}) cannot be used on {}: {}", what, human_bytes(bytes), device.name, why),
+          short_memory ? "use a smaller or quantized model" : "", ""};
 }
 
 }  // namespace
@@ -33,9 +38,11 @@ Result<Linear> WeightLoader::linear(std::initializer_list<std::string> modules) 
   std::vector<kernels::MatrixSource> sources;
   std::vector<float> bias;
   bool any_bias = false;
+  uint64_t bytes = 0;
   for (const auto& module : modules) {
     parts.push_back(checkpoint_.weight(module + ".weight"));
     sources.push_back(parts.back().source);
+    bytes += parts.back().bytes;
     const size_t rows = bias.size() + static_cast<size_t>(sources.back().rows);
     if (checkpoint_.has(module + ".bias")) {
       any_bias = true;
@@ -50,7 +57,7 @@ Result<Linear> WeightLoader::linear(std::initializer_list<std::string> modules) 
   Linear linear;
   std::string why;
   linear.weight = backend_.prepare(sources, keep_source, &why);
-  if (!linear.weight) return cannot_prepare(fmt::format("{}", fmt::join(modules, ", ")), backend_.facts().name, why);
+  if (!linear.weight) return cannot_prepare(fmt::format("{}", fmt::join(modules, ", ")), bytes, backend_.facts(), why);
   if (any_bias) {
     MHUB_TRY(linear.bias, upload(bias, *modules.begin() + ".bias"));
   }
@@ -68,7 +75,7 @@ Result<std::unique_ptr<kernels::PreparedWeight>> WeightLoader::embedding(const s
   const CheckpointWeight table = checkpoint_.weight(module + ".weight");
   std::string why;
   auto prepared = backend_.prepare_embedding(table.source, checkpoint_.in_place() && !table.owned, &why);
-  if (!prepared) return cannot_prepare(module, backend_.facts().name, why);
+  if (!prepared) return cannot_prepare(module, table.bytes, backend_.facts(), why);
   return prepared;
 }
 
