@@ -139,11 +139,13 @@ AddressKind classify_address(const std::string& address) {
   in6_addr v6{};
   if (inet_pton(AF_INET6, literal.c_str(), &v6) != 1) return AddressKind::kPublic;
   const uint8_t* b = v6.s6_addr;
+  static constexpr std::array<uint8_t, 12> kCompatible = {};  // :: and ::1 too, which read as 0/8
   static constexpr std::array<uint8_t, 12> kNat64 = {0x00, 0x64, 0xff, 0x9b};
-  if (IN6_IS_ADDR_V4MAPPED(&v6) || IN6_IS_ADDR_V4COMPAT(&v6) || std::equal(kNat64.begin(), kNat64.end(), b)) {
+  if (IN6_IS_ADDR_V4MAPPED(&v6) || std::equal(kCompatible.begin(), kCompatible.end(), b) ||
+      std::equal(kNat64.begin(), kNat64.end(), b)) {
     uint32_t inner;
     std::memcpy(&inner, b + 12, sizeof inner);
-    return classify_v4(ntohl(inner));  // also :: and ::1, as 0/8
+    return classify_v4(ntohl(inner));
   }
   const bool local = b[0] == 0xff || (b[0] & 0xfe) == 0xfc || (b[0] == 0xfe && (b[1] & 0x80) != 0);
   return local ? AddressKind::kPrivate : AddressKind::kPublic;

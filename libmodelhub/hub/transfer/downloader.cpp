@@ -16,8 +16,11 @@ namespace {
 
 constexpr size_t kMaxOpenFiles = 64;
 constexpr uint64_t kProgressBytes = 64u << 10;  // resets an extent's retry budget
-constexpr uint64_t kSmallestSteal = 4u << 20;   // of what remains, for a split in two
+constexpr uint64_t kSmallestSteal = 1u << 20;   // of what remains, for a split in two
+constexpr double kSmallestStealSeconds = 2;     // at its rate; what is in its pipe beyond the split is fetched twice
 constexpr double kSlowShare = 0.1;              // of the median rate: asked for again on another connection
+constexpr uint64_t kRateSample = 1u << 20;      // smaller bodies say little about a connection
+constexpr size_t kMaxRecentRates = 16;
 constexpr auto kDurableInterval = std::chrono::seconds(10);
 constexpr uint64_t kDurableBytes = 1u << 30;
 constexpr auto kTick = std::chrono::milliseconds(100);
@@ -126,14 +129,15 @@ void Downloader::start_requests() {
   }
 }
 
-// Nothing is waiting: half of what the busiest connection still has to do becomes an extent of its own.
+// Nothing is waiting: half of what the connection with most still to do has becomes an extent of its own.
 bool Downloader::steal() {
   ExtentRequest* longest = nullptr;
   for (const auto& request : active_) {
     if (!request->ranged() || request->answer() != Answer::kBody) continue;
-    if (!longest || request->remaining() > longest->remaining()) longest = request.get();
+    if (request->remaining() < kSmallestSteal || request->seconds_left() < kSmallestStealSeconds) continue;
+    if (!longest || request->seconds_left() > longest->seconds_left()) longest = request.get();
   }
-  if (!longest || longest->remaining() < kSmallestSteal) return false;
+  if (!longest) return false;
   const Extent rest = longest->split_off(longest->position() + longest->remaining() / 2);
   pending_.push_back({&longest->file(), rest, Backoff(config_.retry), {}});
   return true;
@@ -157,6 +161,8 @@ void Downloader::settle(ExtentRequest& request) {
   if (request.disk_failure()) return fail(*request.disk_failure());
   if (request.complete()) {
     file.note_progress();
+    if (request.received() >= kRateSample) recent_rates_.push_back(request.average_rate());
+    if (recent_rates_.size() > kMaxRecentRates) recent_rates_.pop_front();
     advance(file);
     return;
   }
@@ -334,9 +340,10 @@ void Downloader::drop_slow_requests() {
   for (const auto& request : active_) {
     if (const auto rate = request->take_rate(now)) rates.emplace_back(request.get(), *rate);
   }
-  if (rates.size() < 3) return;
-  std::vector<double> sorted;
+  if (rates.empty()) return;
+  std::vector<double> sorted(recent_rates_.begin(), recent_rates_.end());
   for (const auto& [request, rate] : rates) sorted.push_back(rate);
+  if (sorted.size() < 4) return;
   std::nth_element(sorted.begin(), sorted.begin() + static_cast<ptrdiff_t>(sorted.size() / 2), sorted.end());
   const double median = sorted[sorted.size() / 2];
   for (const auto& [slow, rate] : rates) {

@@ -82,6 +82,7 @@ class Downloader {
   std::vector<ExtentRequest*> ended_;  // of active_, not settled yet
   int connection_limit_;               // lowered when the hub says "too many"
   Clock::time_point gate_{};           // no new request before
+  std::deque<double> recent_rates_;    // of the last whole extents, bytes per second
   Clock::time_point durable_at_;
   uint64_t received_since_durable_ = 0;
   std::map<std::string, registry::FileRecord> placed_;

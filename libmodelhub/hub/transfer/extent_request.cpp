@@ -11,6 +11,7 @@ constexpr uint64_t kRecordBytes = 256u << 10;
 constexpr uint64_t kRecordBytesHuge = 1u << 20;
 constexpr uint64_t kHugeFile = uint64_t{16} << 30;
 constexpr auto kRecordInterval = std::chrono::milliseconds(500);
+constexpr auto kRateWarmUp = std::chrono::seconds(1);
 constexpr auto kRateWindow = std::chrono::seconds(5);
 
 }  // namespace
@@ -20,8 +21,9 @@ ExtentRequest::ExtentRequest(PendingExtent pending, std::function<void(ExtentReq
       on_end_(std::move(on_end)),
       position_(pending_.extent.begin),
       recorded_(pending_.extent.begin),
-      recorded_at_(Clock::now()),
-      rate_mark_(Clock::now()) {
+      started_(Clock::now()),
+      recorded_at_(started_),
+      rate_mark_(started_) {
   const bool whole_file = pending_.extent == Extent{0, file().remote().bytes};
   const bool small = pending_.extent.bytes() <= (8u << 20);
   if (!file().single_stream() && !(whole_file && small)) {
@@ -94,6 +96,16 @@ Extent ExtentRequest::split_off(uint64_t begin) {
   const Extent rest{begin, pending_.extent.end};
   pending_.extent.end = begin;
   return rest;
+}
+
+double ExtentRequest::average_rate() const {
+  return static_cast<double>(received_) /
+         std::max(1e-6, std::chrono::duration<double>(Clock::now() - started_).count());
+}
+
+double ExtentRequest::seconds_left() const {
+  if (Clock::now() - started_ < kRateWarmUp) return 0;
+  return static_cast<double>(remaining()) / std::max(1.0, average_rate());
 }
 
 std::optional<double> ExtentRequest::take_rate(Clock::time_point now) {

@@ -47,7 +47,9 @@ class ExtentRequest final : public HttpSink {
   const std::optional<HttpFailure>& failure() const { return failure_; }
   const std::optional<Error>& disk_failure() const { return disk_failure_; }
 
-  // Bytes per second since the last call; nullopt while that is too short ago to say.
+  double average_rate() const;  // bytes per second since the start
+  double seconds_left() const;  // at that rate; 0 while the request is too young to say
+  // The same since the last call; nullopt while that is too short ago to say.
   std::optional<double> take_rate(Clock::time_point now);
 
  private:
@@ -59,7 +61,7 @@ class ExtentRequest final : public HttpSink {
   HttpTransport::Id id_ = 0;
   uint64_t position_, recorded_;
   uint64_t received_ = 0, rate_mark_bytes_ = 0;
-  Clock::time_point recorded_at_, rate_mark_;
+  Clock::time_point started_, recorded_at_, rate_mark_;
   std::optional<Answer> answer_;
   HttpHead head_;
   std::optional<HttpFailure> failure_;
