@@ -12,20 +12,24 @@ namespace {
 template <class V, class Load, int R>
 void score_block(const float* q, int64_t head_dim, const typename Load::Element* keys, int64_t key_stride, int64_t n,
                  float* scores) {
-  V sum[R];
-  for (int r = 0; r < R; ++r) sum[r] = V::set(0.0f);
-  if (n == V::kWidth) {
-    for (int64_t d = 0; d < head_dim; ++d) {
-      const V k = Load::load(keys + d * key_stride);
-      for (int r = 0; r < R; ++r) sum[r] = fma(V::set(q[r * head_dim + d]), k, sum[r]);
-    }
-  } else {
-    for (int64_t d = 0; d < head_dim; ++d) {
-      const V k = Load::load_n(keys + d * key_stride, n);
-      for (int r = 0; r < R; ++r) sum[r] = fma(V::set(q[r * head_dim + d]), k, sum[r]);
-    }
+  constexpr int kSplit = R <= 2 ? 4 : R <= 4 ? 2 : 1;  // independent sums hide the latency of few rows
+  V sum[kSplit][R];
+  for (int s = 0; s < kSplit; ++s) {
+    for (int r = 0; r < R; ++r) sum[s][r] = V::set(0.0f);
   }
-  for (int r = 0; r < R; ++r) sum[r].store_n(scores + r * kAttentionChunk, n);
+  const auto add = [&](int s, int64_t d) {
+    const V k = n == V::kWidth ? Load::load(keys + d * key_stride) : Load::load_n(keys + d * key_stride, n);
+    for (int r = 0; r < R; ++r) sum[s][r] = fma(V::set(q[r * head_dim + d]), k, sum[s][r]);
+  };
+  int64_t d = 0;
+  for (; d + kSplit <= head_dim; d += kSplit) {
+    for (int s = 0; s < kSplit; ++s) add(s, d + s);
+  }
+  for (; d < head_dim; ++d) add(0, d);
+  for (int r = 0; r < R; ++r) {
+    for (int s = 1; s < kSplit; ++s) sum[0][r] = sum[0][r] + sum[s][r];
+    sum[0][r].store_n(scores + r * kAttentionChunk, n);
+  }
 }
 
 // out[r][d .. d + n) += sum_i weights[r][i] * values[i][d .. d + n), C vectors wide.
@@ -55,21 +59,29 @@ void value_block(float* out, int64_t head_dim, const float* weights, const uint8
 template <class V, class Load, int R>
 void value_rows(float* out, int64_t head_dim, const float* weights, const uint8_t* const* values, int64_t count) {
   int64_t d = 0;
-  for (; d + 4 * V::kWidth <= head_dim; d += 4 * V::kWidth)
-    value_block<V, Load, R, 4>(out, head_dim, weights, values, count, d, 4 * V::kWidth);
+  constexpr int kWide = 4 * R <= 3 * V::kRowTile ? 4 : 2;  // what the registers hold
+  for (; d + kWide * V::kWidth <= head_dim; d += kWide * V::kWidth)
+    value_block<V, Load, R, kWide>(out, head_dim, weights, values, count, d, kWide * V::kWidth);
   for (; d < head_dim; d += V::kWidth)
     value_block<V, Load, R, 1>(out, head_dim, weights, values, count, d, least(V::kWidth, head_dim - d));
 }
 
-// Calls f.template operator()<R>(first row) over all rows, with R = V::kRowTile while it fits.
+// Calls f.template operator()<R>(first row) over all rows: R = V::kRowTile while it fits, then what is left.
+template <int R, class F>
+void for_last_rows(int64_t rows, int64_t first, F f) {
+  if constexpr (R > 0) {
+    if (rows - first == R) {
+      f.template operator()<R>(first);
+    } else {
+      for_last_rows<R - 1>(rows, first, f);
+    }
+  }
+}
 template <class V, class F>
 void for_row_tiles(int64_t rows, F f) {
   int64_t r = 0;
   for (; r + V::kRowTile <= rows; r += V::kRowTile) f.template operator()<V::kRowTile>(r);
-  if constexpr (V::kRowTile > 2) {
-    for (; r + 2 <= rows; r += 2) f.template operator()<2>(r);
-  }
-  for (; r < rows; ++r) f.template operator()<1>(r);
+  for_last_rows<V::kRowTile - 1>(rows, r, f);
 }
 
 template <class V, class Load>

@@ -47,6 +47,7 @@ void packed_int(const PackedTile& t) {
       unpack<I, kCodes>(lines, chunk);
       for (int part = 0; part < kParts; ++part) {
         const V d = V::load(scale);
+#pragma GCC unroll 16
         for (int i = 0; i < kTokens; ++i) {
           const I first = I::set(kMin && !(kBits == 8 && I::kSignedEight) ? 0 : start[i]);
           const I dot = I::template dot<kChunks, kBits>(chunk + part * kChunks, a + 32 * i + part * kSub, first);
@@ -54,6 +55,7 @@ void packed_int(const PackedTile& t) {
         }
         if constexpr (kMin) {
           const V m = V::load(minimum);
+#pragma GCC unroll 16
           for (int i = 0; i < kTokens; ++i) sum[i] = fma(m, V::set(a_sum[i]), sum[i]);
           minimum += kPanelRows;
           a_sum += kTokens;
@@ -91,6 +93,7 @@ void packed_float(const PackedTile& t) {
         const auto column = [&]<int j>() {
           const V code = (chunk[c].template shifted<-8 * j>() & I::set(255)).to_float();
           const V w = kMin ? d * code + V::load(minimum) : d * (code - offset);
+#pragma GCC unroll 16
           for (int i = 0; i < kTokens; ++i) sum[i] = fma(w, V::set(x[i]), sum[i]);
           x += kTokens;
         };

@@ -23,5 +23,16 @@ TEST(CudaLoader, SaysWhyAFileIsNoLibrary) {
   EXPECT_EQ(why.find('\n'), std::string::npos);
 }
 
+#ifdef MHUB_CUDA_LIBRARY
+TEST(CudaLoader, ALibraryWithoutKernelsRefusesInOneLine) {
+  std::string why;
+  EXPECT_EQ(load_cuda_backend({}, MHUB_CUDA_LIBRARY, &why), nullptr);
+  const bool no_device = why.rfind("no CUDA device: ", 0) == 0;
+  const bool no_kernels = why.rfind("device ", 0) == 0 && why.find("no CUDA kernels yet") != std::string::npos;
+  EXPECT_TRUE(no_device || no_kernels) << why;
+  EXPECT_EQ(why.find('\n'), std::string::npos);
+}
+#endif
+
 }  // namespace
 }  // namespace mhub::kernels
