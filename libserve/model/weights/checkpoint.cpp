@@ -13,10 +13,11 @@ Result<Checkpoint> Checkpoint::from_safetensors(formats::TensorTable tensors, co
   Checkpoint checkpoint;
   std::set<std::string, std::less<>> used;
   for (const WeightSpec& spec : specs) {
+    const bool tied_copy = !spec.required && config.tie_word_embeddings;  // the flag wins over a stored lm_head
     if (config.quantization && spec.kind == WeightKind::kLinear) {
       MHUB_TRY(auto quantized, compressed_weight(tensors, spec, *config.quantization, used));
       if (quantized) {
-        checkpoint.weights_.emplace(spec.name, *std::move(quantized));
+        if (!tied_copy) checkpoint.weights_.emplace(spec.name, *std::move(quantized));
         continue;
       }
     }
@@ -27,7 +28,6 @@ Result<Checkpoint> Checkpoint::from_safetensors(formats::TensorTable tensors, co
     }
     used.insert(spec.name);
     MHUB_TRY(auto weight, plain_weight(tensors, *entry, spec));
-    const bool tied_copy = !spec.required && config.tie_word_embeddings;  // the flag wins over a stored lm_head
     if (!tied_copy) checkpoint.weights_.emplace(spec.name, std::move(weight));
   }
   MHUB_CHECK_OK(check_no_surplus(tensors, used));

@@ -91,15 +91,16 @@ Json quantization_config(const Scheme& s) {
 class QuantizedTest : public testing::TestWithParam<Scheme> {
  protected:
   void SetUp() override {
-    test::write_tiny_model(dir_.path(), options_);
-    tensors_ = test::tiny_tensors(options_);
+    write_config();
+    write_tensors("");
+  }
+  void write_config() {
     Json config = Json::parse(test::tiny_config_json(options_));
     config["quantization_config"] = quantization_config(GetParam());
     test::write_file(dir_ / "config.json", dump_json(config));
-    write_tensors("");
   }
-  // `skip`: a tensor to leave out.
-  void write_tensors(const std::string& skip) {
+  // `skip`: a tensor to leave out. quantized_head: adds an lm_head in quantized form.
+  void write_tensors(const std::string& skip, bool quantized_head = false) {
     auto tensors = test::tiny_tensors(options_);
     test::SafetensorsBuilder file;
     for (auto& [name, tensor] : tensors) {
@@ -110,8 +111,22 @@ class QuantizedTest : public testing::TestWithParam<Scheme> {
       else
         file.add_f32(name, tensor.shape, tensor.values);
     }
+    if (quantized_head) {
+      auto head = tensors.at("model.embed_tokens.weight");
+      quantize("lm_head.weight", head, GetParam(), file);
+    }
     tensors_ = tensors;
     test::write_file(dir_ / "model.safetensors", file.build());
+  }
+  void expect_reference() {
+    auto loaded = try_load(float32_options(dir_.path()));
+    ASSERT_TRUE(loaded) << loaded.error().one_line();
+    const std::vector<int32_t> tokens = {1, 50, 100, 150, 200, 250, 3, 5};
+    const auto ours = all_logits(**loaded, tokens);
+    const auto expected = test::reference_logits(options_, tensors_, tokens);
+    for (size_t t = 0; t < tokens.size(); ++t) {
+      for (size_t i = 0; i < ours[t].size(); ++i) ASSERT_NEAR(ours[t][i], expected[t][i], 1e-4) << t << " " << i;
+    }
   }
   test::TinyModelOptions options_;
   test::TempDir dir_;
@@ -119,14 +134,14 @@ class QuantizedTest : public testing::TestWithParam<Scheme> {
 };
 
 TEST_P(QuantizedTest, EqualsTheWrittenOutMatrices) {
-  auto loaded = try_load(float32_options(dir_.path()));
-  ASSERT_TRUE(loaded) << loaded.error().one_line();
-  const std::vector<int32_t> tokens = {1, 50, 100, 150, 200, 250, 3, 5};
-  const auto ours = all_logits(**loaded, tokens);
-  const auto expected = test::reference_logits(options_, tensors_, tokens);
-  for (size_t t = 0; t < tokens.size(); ++t) {
-    for (size_t i = 0; i < ours[t].size(); ++i) ASSERT_NEAR(ours[t][i], expected[t][i], 1e-4) << t << " " << i;
-  }
+  expect_reference();
+}
+
+TEST_P(QuantizedTest, TiedFlagWinsOverAQuantizedHead) {
+  options_.tie_word_embeddings = true;
+  write_config();
+  write_tensors("", true);
+  expect_reference();
 }
 
 TEST_P(QuantizedTest, MissingPartsAreNamed) {
