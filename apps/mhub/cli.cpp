@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli.h"
 
-#include <fmt/format.h>
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <new>
+#include <span>
 #include <thread>
 
 namespace mhub::apps {
@@ -45,6 +47,21 @@ void install_signal_handlers() {
   signal(SIGXFSZ, SIG_IGN);  // a file over `ulimit -f` becomes EFBIG, exit 5
 }
 
+// CLI11 blames the option also when its value came from the environment; this names the variable then.
+std::string variable_behind(const CLI::App& app, const std::string& message, std::span<char*> arguments) {
+  for (const CLI::App* command : app.get_subcommands({})) {
+    for (const CLI::Option* option : command->get_options()) {
+      if (option->get_envname().empty() || env(option->get_envname().c_str()).empty()) continue;
+      const std::string name = option->get_name();
+      const bool typed = std::any_of(arguments.begin(), arguments.end(), [&](const char* argument) {
+        return std::string_view(argument).starts_with(name);
+      });
+      if (!typed && message.starts_with(name + ":")) return fmt::format(" (from {})", option->get_envname());
+    }
+  }
+  return "";
+}
+
 }  // namespace
 
 std::string env(const char* name) {
@@ -70,10 +87,16 @@ void Cli::add_json_flag(CLI::App* command) {
   command->add_flag("--json", json_, "Print the result as JSON on stdout");
 }
 
-bool Cli::stdout_is_terminal() const { return isatty(STDOUT_FILENO) == 1; }
-bool Cli::stderr_is_terminal() const { return isatty(STDERR_FILENO) == 1; }
+bool Cli::stdout_is_terminal() const {
+  return isatty(STDOUT_FILENO) == 1;
+}
+bool Cli::stderr_is_terminal() const {
+  return isatty(STDERR_FILENO) == 1;
+}
 
-void Cli::print_json(const Json& value) const { print_line(dump_json(value)); }
+void Cli::print_json(const Json& value) const {
+  print_line(dump_json(value));
+}
 void Cli::print_line(const std::string& text) const {
   std::fwrite(text.data(), 1, text.size(), stdout);
   std::fputc('\n', stdout);
@@ -84,13 +107,16 @@ void Cli::note(const std::string& text) const {
   std::fwrite(line.data(), 1, line.size(), stderr);
 }
 
-std::stop_token Cli::stop_token() const { return stop_source().get_token(); }
-int Cli::stop_signal() const { return g_signal.load(); }
+std::stop_token Cli::stop_token() const {
+  return stop_source().get_token();
+}
+int Cli::stop_signal() const {
+  return g_signal.load();
+}
 
 void Cli::report(const Error& error) const {
   if (json_) {
-    print_json({{"error",
-                 {{"code", error_info(error.code).name}, {"message", error.message}, {"hint", error.hint}}}});
+    print_json({{"error", {{"code", error_info(error.code).name}, {"message", error.message}, {"hint", error.hint}}}});
     return;
   }
   note(error.one_line());
@@ -106,7 +132,8 @@ int Cli::run(int argc, char** argv) {
     app_.parse(argc, argv);
   } catch (const CLI::ParseError& e) {
     if (e.get_exit_code() == 0) return app_.exit(e);  // --help, --version
-    const Error error{ErrorCode::kUsage, fmt::format("command line: {}", e.what()),
+    const std::string from = variable_behind(app_, e.what(), std::span(argv, static_cast<size_t>(argc)));
+    const Error error{ErrorCode::kUsage, fmt::format("command line: {}{}", e.what(), from),
                       "see `mhub --help` or `mhub COMMAND --help`", ""};
     for (int i = 1; i < argc; ++i) json_ = json_ || std::string_view(argv[i]) == "--json";
     report(error);

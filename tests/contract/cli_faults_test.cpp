@@ -149,13 +149,14 @@ TEST_F(CliFaults, InterruptionsAreExit130And143) {
   }
 }
 
-// Several programs at once on one home.
+// Several programs at once on one home, and linking the same sources.
 TEST_F(CliFaults, ParallelImportsAllSucceed) {
   std::vector<pid_t> children;
   for (int i = 0; i < 6; ++i) {
-    const fs::path model = gguf_model("m" + std::to_string(i) + ".gguf", static_cast<float>(i));
+    const std::string name = "m" + std::to_string(i);
+    const fs::path model = i % 2 ? gguf_model(name + ".gguf", static_cast<float>(i)) : dir_ / "tiny.gguf";
     const pid_t pid = fork();
-    if (pid == 0) _exit(mhub({"import", model.string()}).exit_code);
+    if (pid == 0) _exit(mhub({"import", model.string(), "--name", name}).exit_code);
     children.push_back(pid);
   }
   for (const pid_t pid : children) {

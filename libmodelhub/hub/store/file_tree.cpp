@@ -72,8 +72,10 @@ Result<registry::FileRecord> hash_one(int directory_fd, const std::string& path,
   file.path = path;
   file.sha256 = std::move(hashed.sha256);
   file.verified_at = timestamp_now();
-  set_stat(file, before);
-  if (!looks_unchanged(file, after) || hashed.bytes != file.bytes) {
+  set_stat(file, after);
+  // Not ctime: another process may link the same file into its store meanwhile.
+  const bool same = before.st_size == after.st_size && nanoseconds(before.st_mtim) == file.mtime_ns;
+  if (!same || hashed.bytes != file.bytes) {
     return Error{ErrorCode::kIntegrity, fmt::format("hash {}: it changed meanwhile", path),
                  "try again when nothing writes to it", ""};
   }

@@ -6,6 +6,7 @@
 
 #include <atomic>
 #include <stdexcept>
+#include <thread>
 
 #include "store/open_beneath.h"
 #include "store/sha256.h"
@@ -49,6 +50,22 @@ TEST(HashFiles, FillsTheRecordAndChangesShow) {
   EXPECT_FALSE(looks_unchanged((*files)[0], fd->get()));
   fs::remove(dir / "sub/b");
   EXPECT_FALSE(looks_unchanged((*files)[1], fd->get()));
+}
+
+// Importing the same file from two programs links it twice, which moves its ctime.
+TEST(HashFiles, ALinkMadeMeanwhileIsNoChange) {
+  const TempDir dir;
+  write_file(dir / "big", std::string(64 << 20, 'x'));
+  const auto fd = open_directory(dir.path(), false);
+  std::atomic<bool> done{false};
+  std::thread linker([&] {
+    for (int i = 0; i < 1000 && !done; ++i) fs::create_hard_link(dir / "big", dir / ("link" + std::to_string(i)));
+  });
+  const auto files = hash_files(fd->get(), std::vector<std::string>{"big"}, false, {});
+  done = true;
+  linker.join();
+  ASSERT_TRUE(files) << files.error().one_line();
+  EXPECT_EQ(files->front().bytes, 64u << 20);
 }
 
 TEST(HashFiles, AMissingFileOrALinkIsAnError) {
