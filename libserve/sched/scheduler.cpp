@@ -32,24 +32,41 @@ void Scheduler::State::remove(Sequence& sequence) {
 Scheduler::Scheduler(const SchedulerConfig& config) : state_(std::make_unique<State>(config)) {}
 Scheduler::~Scheduler() = default;
 
+namespace {
+
+// Length at which a sequence ends.
+int64_t max_total_tokens(const SchedulerConfig& config, int64_t prompt_tokens, int64_t max_tokens) {
+  return prompt_tokens + std::min(max_tokens, config.max_model_len - prompt_tokens);
+}
+
+}  // namespace
+
+Result<void> check_fits(const SchedulerConfig& config, int64_t prompt_tokens, int64_t max_tokens) {
+  if (prompt_tokens == 0) {
+    return Error{ErrorCode::kInvalidRequest, "the prompt has no tokens", "send at least one", "prompt"};
+  }
+  if (prompt_tokens > config.max_model_len - (max_tokens > 0 ? 1 : 0)) {
+    return Error{ErrorCode::kContextTooLong,
+                 fmt::format("the prompt has {} tokens{}, the model's context has {}", prompt_tokens,
+                             max_tokens > 0 ? " and at least 1 is to be generated" : "", config.max_model_len),
+                 "shorten the prompt or serve with a larger --max-model-len", "prompt"};
+  }
+  const int64_t total = max_total_tokens(config, prompt_tokens, max_tokens);
+  const int64_t blocks = (total + config.block_size - 1) / config.block_size;
+  if (blocks > config.num_blocks) {
+    return Error{ErrorCode::kContextTooLong,
+                 fmt::format("{} prompt and {} new tokens need {} KV blocks of {}, the cache has {}", prompt_tokens,
+                             total - prompt_tokens, blocks, config.block_size, config.num_blocks),
+                 "ask for fewer tokens or serve with a larger --kv-cache-memory-bytes", "prompt"};
+  }
+  return {};
+}
+
 Result<void> Scheduler::add(NewSequence sequence) {
   const auto& config = state_->config;
   MHUB_CHECK(!state_->find(sequence.id) && sequence.max_tokens >= 0);
   const auto prompt = static_cast<int64_t>(sequence.prompt.size());
-  if (prompt == 0) return Error{ErrorCode::kInvalidRequest, "the prompt has no tokens", "send at least one", "prompt"};
-  if (prompt > config.max_model_len - (sequence.max_tokens > 0 ? 1 : 0)) {
-    return Error{ErrorCode::kContextTooLong,
-                 fmt::format("the prompt has {} tokens{}, the model's context has {}", prompt,
-                             sequence.max_tokens > 0 ? " and at least 1 is to be generated" : "", config.max_model_len),
-                 "shorten the prompt or serve with a larger --max-model-len", "prompt"};
-  }
-  const int64_t max_total = prompt + std::min(sequence.max_tokens, config.max_model_len - prompt);
-  if (state_->blocks_for(max_total) > config.num_blocks) {
-    return Error{ErrorCode::kContextTooLong,
-                 fmt::format("{} prompt + {} new tokens need {} KV blocks of {}, the cache has {}", prompt,
-                             max_total - prompt, state_->blocks_for(max_total), config.block_size, config.num_blocks),
-                 "ask for fewer tokens or serve with a larger --kv-cache-memory-bytes", "prompt"};
-  }
+  MHUB_CHECK_OK(check_fits(config, prompt, sequence.max_tokens));
   auto added = std::make_unique<Sequence>(state_->pool);
   added->id = sequence.id;
   added->arrival = state_->next_arrival++;
@@ -58,7 +75,7 @@ Result<void> Scheduler::add(NewSequence sequence) {
   added->read_prefix_cache = sequence.read_prefix_cache && config.enable_prefix_caching;
   added->tokens = std::move(sequence.prompt);
   added->num_prompt = prompt;
-  added->max_total = max_total;
+  added->max_total = max_total_tokens(config, prompt, sequence.max_tokens);
   state_->waiting.insert(added.get());
   state_->sequences.emplace(sequence.id, std::move(added));
   return {};

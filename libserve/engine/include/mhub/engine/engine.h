@@ -27,6 +27,7 @@ struct EngineConfig {
   int64_t max_queue = 512;           // requests waiting beyond this are refused with kOverloaded
   int num_threads = 0;               // 0 = physical cores
   std::string backend_path;          // where libmhub_cuda.so is looked for
+  int64_t sampled_vocab = 0;         // ids below it may be generated (embeddings are padded); 0 = all
 };
 
 // The engine loop in this process: one thread owns scheduler and runner. Used by the worker process, tests, bench and
@@ -46,8 +47,8 @@ class Engine final : public Generator {
 
  private:
   struct State;
-  explicit Engine(std::unique_ptr<State> state);
-  std::unique_ptr<State> state_;
+  explicit Engine(std::shared_ptr<State> state);
+  std::shared_ptr<State> state_;  // streams refer to it weakly
 };
 
 // Body of the hidden `mhub engine-worker`: serves one Engine over the connected socket `fd` until it closes.

@@ -43,6 +43,10 @@ struct NewSequence {
   bool read_prefix_cache = true;    // false: every prompt position must be computed (prompt logprobs)
 };
 
+// Whether a sequence can ever run: kInvalidRequest (no tokens), or kContextTooLong with the arithmetic when its prompt
+// (+1 when max_tokens > 0) is over max_model_len or it needs more blocks than the pool has.
+Result<void> check_fits(const SchedulerConfig& config, int64_t prompt_tokens, int64_t max_tokens);
+
 // What one sequence computes in a step. Spans stay valid until the next call of a Scheduler member.
 struct ScheduledSeq {
   SeqId id = 0;
@@ -85,8 +89,7 @@ class Scheduler {
  public:
   explicit Scheduler(const SchedulerConfig& config);
   ~Scheduler();
-  // Refuses (kContextTooLong, with the arithmetic) what can never fit: prompt (+1 when max_tokens > 0) over
-  // max_model_len, or more blocks than the pool has.
+  // Refuses what check_fits() refuses.
   Result<void> add(NewSequence sequence);
   // Idempotent; frees the sequence's blocks at once. False when the id is unknown (already finished).
   bool cancel(SeqId id);

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "mhub/engine/generator.h"
+#include "mhub/model/model_runner.h"
+#include "mhub/sched/scheduler.h"
+#include "request_delta.h"
+
+namespace mhub::engine {
+
+// What the engine thread keeps of a request besides its scheduler sequence: how to sample, and what the client has not
+// been told yet.
+class ActiveRequest {
+ public:
+  // Takes the prompt out of `request`.
+  static sched::NewSequence make_sequence(RequestId id, GenerationRequest& request);
+  explicit ActiveRequest(SamplingParams params) : params_(std::move(params)) {}
+
+  // The row of a step. Borrows from `scheduled` and from this.
+  model::StepRow make_row(const sched::ScheduledSeq& scheduled);
+  // Reads a row's result: keeps its logprobs, says whether the sequence ends here.
+  sched::SeqResult take(const sched::ScheduledSeq& scheduled, model::RowResult&& result);
+  // Fills what the client is told of an update. `cached_tokens`: of the prompt, for the first delta.
+  void fill_delta(const sched::SeqUpdate& update, int64_t cached_tokens, TokenDelta& delta);
+
+ private:
+  bool is_stop(TokenId token) const;
+
+  SamplingParams params_;
+  bool told_something_ = false;
+  std::vector<TokenId> next_tokens_;               // of the row being computed
+  std::vector<PositionLogprobs> prompt_logprobs_;  // until the first delta
+  int64_t num_prompt_logprobs_ = 0;                // positions read so far; they are not read again after a preemption
+  std::optional<PositionLogprobs> logprobs_;       // of the token just sampled
+  std::optional<Error> error_;
+};
+
+}  // namespace mhub::engine

@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine_loop.h"
+
+#include <fmt/format.h>
+
+#include "admission.h"
+#include "mhub/base/check.h"
+
+namespace mhub::engine {
+
+EngineLoop::EngineLoop(std::unique_ptr<model::ModelRunner> runner, const sched::SchedulerConfig& config,
+                       int64_t max_queue, StepListener& listener)
+    : runner_(std::move(runner)), max_queue_(max_queue), listener_(listener), scheduler_(config) {
+  stats_.num_blocks = config.num_blocks;
+  stats_.block_size = config.block_size;
+  published_ = stats_;
+  thread_ = std::thread([this] { run(); });
+}
+
+EngineLoop::~EngineLoop() {
+  {
+    std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  work_arrived_.notify_one();
+  thread_.join();
+}
+
+Result<void> EngineLoop::submit(RequestId id, GenerationRequest request) {
+  {
+    std::lock_guard lock(mutex_);
+    if (faulted_) return Error{ErrorCode::kUnavailable, "the engine has failed", "restart the server", ""};
+    const int64_t waiting = published_.waiting + static_cast<int64_t>(submissions_.size());
+    if (waiting >= max_queue_) return queue_full(waiting, max_queue_);
+    if (!busy_ && submissions_.empty()) last_progress_ = Clock::now();
+    submissions_.push_back({id, std::move(request)});
+  }
+  work_arrived_.notify_one();
+  return {};
+}
+
+void EngineLoop::cancel(RequestId id) {
+  {
+    std::lock_guard lock(mutex_);
+    cancellations_.push_back(id);
+  }
+  work_arrived_.notify_one();
+}
+
+EngineStats EngineLoop::stats() const {
+  std::lock_guard lock(mutex_);
+  EngineStats stats = published_;
+  stats.waiting += static_cast<int64_t>(submissions_.size());
+  if (busy_ || !submissions_.empty()) {
+    stats.last_step_age_seconds = std::chrono::duration<double>(Clock::now() - last_progress_).count();
+  }
+  return stats;
+}
+
+bool EngineLoop::faulted() const {
+  std::lock_guard lock(mutex_);
+  return faulted_;
+}
+
+// The one place where a bug or a lost device is caught: it ends every request, never the process.
+void EngineLoop::run() {
+  Error fault;
+  try {
+    while (take_inbox()) step();
+    return;
+  } catch (const kernels::BackendError& e) {
+    fault = {ErrorCode::kDevice, fmt::format("the back end failed during a step: {}", e.what()), "", ""};
+  } catch (const std::exception& e) {
+    fault = {ErrorCode::kInternal, fmt::format("the engine failed during a step: {}", e.what()), "", ""};
+  }
+  {
+    std::lock_guard lock(mutex_);
+    faulted_ = true;
+    busy_ = false;
+    submissions_.clear();
+  }
+  listener_.on_fault(fault);
+}
+
+bool EngineLoop::take_inbox() {
+  {
+    std::unique_lock lock(mutex_);
+    busy_ = !scheduler_.idle();
+    work_arrived_.wait(lock, [&] { return stopping_ || busy_ || !submissions_.empty() || !cancellations_.empty(); });
+    if (stopping_) return false;
+    busy_ = busy_ || !submissions_.empty();
+    new_submissions_.swap(submissions_);
+    published_.waiting += static_cast<int64_t>(new_submissions_.size());
+    new_cancellations_.swap(cancellations_);
+  }
+  for (auto& [id, request] : new_submissions_) {
+    stats_.prompt_tokens += request.prompt.size();
+    auto sequence = ActiveRequest::make_sequence(id, request);
+    active_.emplace(id, ActiveRequest(std::move(request.params)));
+    const auto added = scheduler_.add(std::move(sequence));
+    MHUB_CHECK(added.has_value());  // check_request() said so
+  }
+  for (const RequestId id : new_cancellations_) {
+    scheduler_.cancel(id);
+    active_.erase(id);
+  }
+  new_submissions_.clear();
+  new_cancellations_.clear();
+  publish();
+  return true;
+}
+
+void EngineLoop::step() {
+  const auto batch = scheduler_.schedule();
+  if (batch.empty()) {
+    MHUB_CHECK(scheduler_.idle());
+    return;
+  }
+  rows_.clear();
+  cached_tokens_.clear();
+  for (const auto& scheduled : batch.seqs) {
+    rows_.push_back(active_.at(scheduled.id).make_row(scheduled));
+    cached_tokens_.push_back(scheduler_.num_cached_tokens(scheduled.id));
+  }
+  commit(batch, runner_->step(rows_));
+  ++stats_.steps;
+  {
+    std::lock_guard lock(mutex_);
+    last_progress_ = Clock::now();
+  }
+  publish();
+  listener_.on_step(std::span(deltas_).first(num_deltas_), stats_);
+}
+
+void EngineLoop::commit(const sched::ScheduledBatch& batch, std::vector<model::RowResult> results) {
+  MHUB_CHECK(results.size() == batch.seqs.size());
+  row_results_.clear();
+  for (size_t i = 0; i < results.size(); ++i) {
+    const auto& scheduled = batch.seqs[i];
+    row_results_.push_back(active_.at(scheduled.id).take(scheduled, std::move(results[i])));
+  }
+  num_deltas_ = 0;
+  size_t row = 0;
+  for (const auto& update : scheduler_.commit(row_results_)) {
+    while (row_results_[row].id != update.id) ++row;  // updates come in the order of the rows
+    active_.at(update.id).fill_delta(update, cached_tokens_[row], next_delta(update.id).delta);
+    if (update.token) ++stats_.generation_tokens;
+    if (update.finish) active_.erase(update.id);
+  }
+}
+
+// The deltas of the last step, emptied: their vectors keep their memory.
+RequestDelta& EngineLoop::next_delta(RequestId id) {
+  if (num_deltas_ == deltas_.size()) deltas_.emplace_back();
+  RequestDelta& next = deltas_[num_deltas_++];
+  next.id = id;
+  next.delta.tokens.clear();
+  next.delta.logprobs.clear();
+  next.delta.prompt_logprobs.clear();
+  next.delta.finish.reset();
+  next.delta.stop_token.reset();
+  next.delta.error.reset();
+  next.delta.cached_tokens = 0;
+  return next;
+}
+
+void EngineLoop::publish() {
+  const auto scheduler = scheduler_.stats();
+  stats_.running = scheduler.running;
+  stats_.waiting = scheduler.waiting;
+  stats_.blocks_held = scheduler.blocks_held;
+  stats_.preemptions = scheduler.preemptions;
+  stats_.prefix_queries_tokens = scheduler.prefix_queries_tokens;
+  stats_.prefix_hit_tokens = scheduler.prefix_hit_tokens;
+  std::lock_guard lock(mutex_);
+  published_ = stats_;
+}
+
+}  // namespace mhub::engine

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "load_engine.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <fstream>
+#include <random>
+
+#include "mhub/model/backend_choice.h"
+
+namespace mhub::engine {
+namespace {
+
+Result<model::LoadFormat> parse_load_format(const std::string& name) {
+  if (name == "auto") return model::LoadFormat::kAuto;
+  if (name == "dummy") return model::LoadFormat::kDummy;
+  return Error{ErrorCode::kUsage, fmt::format("load format \"{}\" is unknown", printable(name, 64)),
+               "use auto or dummy", "load-format"};
+}
+
+model::RunnerOptions runner_options(const EngineConfig& config, model::LoadFormat load_format) {
+  model::RunnerOptions options;
+  options.model = config.model;
+  options.load_format = load_format;
+  options.dtype = config.dtype;
+  options.block_size = config.block_size;
+  options.max_model_len = config.max_model_len;
+  options.max_num_seqs = config.max_num_seqs;
+  options.max_num_batched_tokens = config.max_num_batched_tokens;
+  options.kv_cache_memory_bytes = config.kv_cache_memory_bytes;
+  options.gpu_memory_utilization = config.gpu_memory_utilization;
+  options.seed = config.seed;
+  options.sampled_vocab = config.sampled_vocab;
+  return options;
+}
+
+uint64_t resident_bytes() {
+  std::ifstream statm("/proc/self/statm");
+  uint64_t size = 0, resident = 0;
+  return statm >> size >> resident ? resident * static_cast<uint64_t>(sysconf(_SC_PAGESIZE)) : 0;
+}
+
+ModelInfo describe(const model::LoadedModel& model) {
+  const auto& plan = model.plan();
+  ModelInfo info;
+  info.architecture = model.config().architecture;
+  info.vocab_size = model.vocab_size();
+  info.max_model_len = plan.max_model_len;
+  info.weights_bytes = plan.weights_bytes;
+  info.kv_bytes = plan.kv_bytes;
+  info.workspace_bytes = plan.workspace_bytes;
+  info.resident_bytes = resident_bytes();
+  info.device = plan.device;
+  info.kv_dtype = plan.kv_dtype;
+  info.compute = plan.compute;
+  for (const int64_t id : model.config().eos_token_ids) info.eos_token_ids.push_back(static_cast<TokenId>(id));
+  if (plan.max_model_len_lowered) {
+    info.notices.push_back(
+        fmt::format("max_model_len is lowered to {}, which is what the KV cache of {} blocks of {} holds",
+                    plan.max_model_len, plan.num_blocks, plan.block_size));
+  }
+  return info;
+}
+
+}  // namespace
+
+Result<LoadedEngine> load_engine(const EngineConfig& config) {
+  MHUB_TRY(const auto load_format, parse_load_format(config.load_format));
+  if (config.block_size < 1 || config.max_num_seqs < 1 || config.max_num_batched_tokens < 1) {
+    return Error{ErrorCode::kUsage,
+                 fmt::format("block size {}, max-num-seqs {} and max-num-batched-tokens {} must be at least 1",
+                             config.block_size, config.max_num_seqs, config.max_num_batched_tokens),
+                 "", ""};
+  }
+  kernels::BackendOptions backend_options;
+  MHUB_TRY(backend_options.compute, model::compute_for_dtype(config.dtype));
+  backend_options.num_threads = config.num_threads;
+  MHUB_TRY(auto backend, model::make_backend(config.device, backend_options, config.backend_path));
+  MHUB_TRY(auto model, model::LoadedModel::load(std::move(backend), runner_options(config, load_format)));
+  LoadedEngine loaded;
+  loaded.info = describe(*model);
+  loaded.scheduler.num_blocks = model->num_blocks();
+  loaded.scheduler.block_size = model->block_size();
+  loaded.scheduler.max_model_len = model->max_model_len();
+  loaded.scheduler.max_num_seqs = config.max_num_seqs;
+  loaded.scheduler.max_num_batched_tokens = config.max_num_batched_tokens;
+  loaded.scheduler.enable_prefix_caching = config.enable_prefix_caching;
+  std::random_device random;
+  loaded.scheduler.hash_seed = (static_cast<uint64_t>(random()) << 32) | random();
+  loaded.runner = std::move(model);
+  return loaded;
+}
+
+}  // namespace mhub::engine
