@@ -194,6 +194,10 @@ Result<DownloadSummary> Download::fetch() {
     work.remove();
     return done;
   }
+  if (options_.local_dir.empty()) {
+    const StoreLayout layout(config_.home);
+    for (fs::path empty = directory_; layout.in_models(empty) && fs::remove(empty, error);) empty = empty.parent_path();
+  }
   done.error().message = fmt::format("download {}@{}: {}", target_.repository.id, revision_, done.error().message);
   if (done.error().code == ErrorCode::kInterrupted) {
     done.error().hint = "run the same command again: it goes on from here";
@@ -202,7 +206,6 @@ Result<DownloadSummary> Download::fetch() {
 }
 
 Result<DownloadSummary> Download::fetch_locked(WorkDirectory& work) {
-  fs::create_directories(directory_);
   MHUB_TRY(const UniqueFd target_fd, open_directory(directory_, true));
   MHUB_TRY(const auto row, find_row());  // read again: whoever held the lock may have finished it
   std::vector<FileRecord> files;

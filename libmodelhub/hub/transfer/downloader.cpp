@@ -21,6 +21,7 @@ constexpr double kSmallestStealSeconds = 2;     // at its rate; what is in its p
 constexpr double kSlowShare = 0.1;              // of the median rate: asked for again on another connection
 constexpr uint64_t kRateSample = 1u << 20;      // smaller bodies say little about a connection
 constexpr size_t kMaxRecentRates = 16;
+constexpr int kGoodToRaiseLimit = 8;  // whole extents before one more connection is tried again
 constexpr auto kDurableInterval = std::chrono::seconds(10);
 constexpr uint64_t kDurableBytes = 1u << 30;
 constexpr auto kTick = std::chrono::milliseconds(100);
@@ -163,6 +164,10 @@ void Downloader::settle(ExtentRequest& request) {
     file.note_progress();
     if (request.received() >= kRateSample) recent_rates_.push_back(request.average_rate());
     if (recent_rates_.size() > kMaxRecentRates) recent_rates_.pop_front();
+    if (connection_limit_ < config_.max_workers && ++good_since_limit_ >= kGoodToRaiseLimit) {
+      ++connection_limit_;
+      good_since_limit_ = 0;
+    }
     advance(file);
     return;
   }
@@ -177,8 +182,8 @@ void Downloader::settle_answer(ExtentRequest& request) {
   const HttpHead& head = request.head();
   const std::string reason = describe(answer, head);
   const auto error = [&](ErrorCode code, const std::string& hint) {
-    return Error{code, fmt::format("download {} from {}: {}", file.remote().path, redact_url(head.url), reason), hint,
-                 ""};
+    return Error{code, fmt::format("{} from {}: {}", printable(file.remote().path, 1024), redact_url(head.url), reason),
+                 hint, ""};
   };
   switch (answer) {
     case Answer::kWholeFile:
@@ -212,6 +217,7 @@ void Downloader::settle_answer(ExtentRequest& request) {
     case Answer::kBusy:
       if (head.status == 429) {
         connection_limit_ = std::max(1, connection_limit_ / 2);
+        good_since_limit_ = 0;
         const double asked = retry_after_seconds(head).value_or(0);
         if (asked <= config_.retry.longest_wait_seconds) {
           gate_ = Clock::now() + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(asked));
@@ -314,13 +320,14 @@ void Downloader::on_hashed(FileTransfer& file, const Result<FileDigests>& digest
     return restart_file(file);
   }
   file.partial().remove();
-  fail({ErrorCode::kIntegrity, fmt::format("download {}: {}, twice", file.remote().path, what),
+  fail({ErrorCode::kIntegrity, fmt::format("{}: {}, twice", printable(file.remote().path, 1024), what),
         "the hub or something in between damages the file: try another source or endpoint", ""});
 }
 
 void Downloader::place(FileTransfer& file, const FileDigests& digests) {
   if (!file.has_hash()) progress_.on_retry(file.remote().path, "the hub gave no hash: only the size was checked");
-  file.placing = true;  // the partial belongs to the queue's thread from here
+  cancel_requests(&file);  // a connection whose rest was given away may not have ended yet
+  file.placing = true;     // the partial belongs to the queue's thread from here
   auto placed = std::make_shared<Result<registry::FileRecord>>(Error{});
   const std::string git_sha1 = digests.git_sha1;
   queue_.post(

@@ -80,9 +80,10 @@ class Downloader {
   std::deque<PendingExtent> pending_;
   std::vector<std::unique_ptr<ExtentRequest>> active_;
   std::vector<ExtentRequest*> ended_;  // of active_, not settled yet
-  int connection_limit_;               // lowered when the hub says "too many"
-  Clock::time_point gate_{};           // no new request before
-  std::deque<double> recent_rates_;    // of the last whole extents, bytes per second
+  int connection_limit_;               // lowered when the hub says "too many", raised again slowly
+  int good_since_limit_ = 0;
+  Clock::time_point gate_{};         // no new request before
+  std::deque<double> recent_rates_;  // of the last whole extents, bytes per second
   Clock::time_point durable_at_;
   uint64_t received_since_durable_ = 0;
   std::map<std::string, registry::FileRecord> placed_;

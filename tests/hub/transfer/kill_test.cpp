@@ -59,13 +59,14 @@ TEST_F(Kill, AtRandomMoments) {
     ASSERT_EQ(waitpid(pid, &status, 0), pid);
     if (WIFSIGNALED(status)) {
       ++killed;
-      EXPECT_TRUE(library_->list()->empty()) << "a row before the end";
+      // Killed after the row was written and before the process ended: then all must be there, as below.
+      if (!library_->list()->empty()) status = 0;
       for (const auto& file : final_files()) {
         const std::string content = read_file(file);
         EXPECT_TRUE(content == large || content == small) << file << " has its final name without its bytes";
       }
       if (HasFailure()) return;
-      continue;
+      if (WIFSIGNALED(status)) continue;
     }
     ASSERT_EQ(WEXITSTATUS(status), 0);
     ++completed;
