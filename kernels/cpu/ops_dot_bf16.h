@@ -15,17 +15,19 @@ void dot_bf16_block(const DotTile& t, const uint16_t* x, int64_t row, int64_t to
   for (int r = 0; r < R; ++r) {
     for (int c = 0; c < C; ++c) sum[r][c] = _mm512_setzero_ps();
   }
-  for (int64_t k = 0; k < t.k; k += 32) {
-    const __mmask32 lanes = t.k - k >= 32 ? ~__mmask32{0} : (__mmask32{1} << (t.k - k)) - 1;
+  const auto step = [&](int64_t k, auto load) {
     __m512bh xv[C];
-    for (int c = 0; c < C; ++c) {
-      xv[c] = reinterpret_cast<__m512bh>(_mm512_maskz_loadu_epi16(lanes, x + (token + c) * t.k + k));
-    }
+    for (int c = 0; c < C; ++c) xv[c] = reinterpret_cast<__m512bh>(load(x + (token + c) * t.k + k));
     for (int r = 0; r < R; ++r) {
-      const auto wv =
-          reinterpret_cast<__m512bh>(_mm512_maskz_loadu_epi16(lanes, t.w + (row + r) * t.w_row_bytes + 2 * k));
+      const auto wv = reinterpret_cast<__m512bh>(load(t.w + (row + r) * t.w_row_bytes + 2 * k));
       for (int c = 0; c < C; ++c) sum[r][c] = _mm512_dpbf16_ps(sum[r][c], wv, xv[c]);
     }
+  };
+  int64_t k = 0;
+  for (; k + 32 <= t.k; k += 32) step(k, [](const void* p) { return _mm512_loadu_si512(p); });
+  if (k < t.k) {
+    const __mmask32 lanes = (__mmask32{1} << (t.k - k)) - 1;
+    step(k, [lanes](const void* p) { return _mm512_maskz_loadu_epi16(lanes, p); });
   }
   for (int r = 0; r < R; ++r) {
     const float bias = t.bias == nullptr ? 0.0f : t.bias[row + r];

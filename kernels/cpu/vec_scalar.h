@@ -25,10 +25,10 @@ struct Vec {
     return make([=](int) { return x; });
   }
   static Vec load(const float* p) {
-    return make([=](int i) { return p[i]; });
+    return make([=](int i) { return load_unaligned<float>(p + i); });
   }
   static Vec load_n(const float* p, int64_t n) {
-    return make([=](int i) { return i < n ? p[i] : 0.0f; });
+    return make([=](int i) { return i < n ? load_unaligned<float>(p + i) : 0.0f; });
   }
   static Vec load_f16(const uint16_t* p) {
     return make([=](int i) { return float_from_f16(load_unaligned<uint16_t>(p + i)); });
