@@ -111,7 +111,7 @@ Result<RenderedPrompt> ChatTemplate::render(const RenderRequest& request) const 
     text->append(kContinueMark).append(" ");
   }
   jinja::Budget budget({limits.max_steps, limits.max_loop_turns, limits.max_nesting, limits.max_depth,
-                        limits.max_text_bytes, limits.max_output_bytes});
+                        limits.max_text_bytes, limits.max_output_bytes, limits.max_time});
   try {
     jinja::Runtime runtime(budget, request.now);
     jinja::Scope top(nullptr);

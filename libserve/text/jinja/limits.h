@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <string>
 #include <string_view>
@@ -34,10 +35,16 @@ class Budget {
  public:
   struct Limits {
     size_t steps, loop_turns, depth, call_depth, text_bytes, output_bytes;
+    std::chrono::milliseconds time;
   };
-  explicit Budget(const Limits& limits) : limits_(limits) {}
+  explicit Budget(const Limits& limits) : limits_(limits), deadline_(Clock::now() + limits.time) {}
 
-  void step(size_t n = 1) { take(steps_, n, limits_.steps, "steps"); }
+  void step(size_t n = 1) {
+    take(steps_, n, limits_.steps, "steps");
+    if (++calls_ % kCallsPerClock == 0 && Clock::now() > deadline_) {
+      fail(ErrorKind::kLimit, "it took more than " + std::to_string(limits_.time.count()) + " ms");
+    }
+  }
   void loop_turn() { take(loop_turns_, 1, limits_.loop_turns, "loop turns"); }
   // Bytes of all strings made; called before they are. A single one may not pass the output limit.
   void text(size_t bytes) {
@@ -64,12 +71,17 @@ class Budget {
   Level call() { return Level(call_depth_, limits_.call_depth, "nested calls"); }
 
  private:
+  using Clock = std::chrono::steady_clock;
+  static constexpr size_t kCallsPerClock = 64;
+
   void take(size_t& used, size_t n, size_t limit, const char* what) {
     if (n > limit - used) fail(ErrorKind::kLimit, std::string("more than ") + std::to_string(limit) + " " + what);
     used += n;
   }
 
   Limits limits_;
+  Clock::time_point deadline_;
+  size_t calls_ = 0;
   size_t steps_ = 0, loop_turns_ = 0, text_bytes_ = 0, depth_ = 0, call_depth_ = 0;
 };
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "operators.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -301,7 +302,8 @@ bool contains(Runtime& runtime, const Value& container, const Value& item) {
 }
 
 bool compare_by(Runtime& runtime, std::string_view op, const Value& left, const Value& right) {
-  runtime.budget().step();
+  const Text *a = left.as_text(), *b = right.as_text();
+  runtime.budget().step(1 + (a && b ? std::min(a->size(), b->size()) / 64 : 0));
   if (op == "==") return equal(left, right);
   if (op == "!=") return !equal(left, right);
   if (op == "in") return contains(runtime, right, left);

@@ -56,7 +56,8 @@ std::vector<Value> sorted(Runtime& runtime, std::vector<Value> items, const Key&
   return out;
 }
 
-Value length_filter(Runtime&, const Value& value, const Arguments&) {
+Value length_filter(Runtime& runtime, const Value& value, const Arguments&) {
+  if (const Text* text = value.as_text()) runtime.budget().step(text->size() / 64);
   return Value::integer(static_cast<int64_t>(length(value)));
 }
 Value list(Runtime& runtime, const Value& value, const Arguments&) {

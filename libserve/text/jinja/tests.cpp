@@ -51,12 +51,14 @@ bool is_same(Runtime&, const Value& value, const Arguments& arguments) {
   }
   return value.type_name() == other.type_name() && equal(value, other);
 }
-bool is_upper(Runtime&, const Value& v, const Arguments&) {
+bool is_upper(Runtime& runtime, const Value& v, const Arguments&) {
   const Text* t = v.as_text();
+  if (t) runtime.budget().step(t->size() / 16);
   return t && to_upper(t->view()) == t->view() && to_lower(t->view()) != t->view();
 }
-bool is_lower(Runtime&, const Value& v, const Arguments&) {
+bool is_lower(Runtime& runtime, const Value& v, const Arguments&) {
   const Text* t = v.as_text();
+  if (t) runtime.budget().step(t->size() / 16);
   return t && to_lower(t->view()) == t->view() && to_upper(t->view()) != t->view();
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <chrono>
 #include <filesystem>
 #include <memory>
 #include <optional>
@@ -20,6 +21,7 @@ struct TemplateLimits {
   size_t max_loop_turns = 100'000;      // in all
   size_t max_depth = 64;                // macros in macros
   size_t max_nesting = 1'000;           // expressions and blocks in each other while rendering
+  std::chrono::milliseconds max_time{1'000};
   size_t max_output_bytes = 16u << 20;  // of the output and of any one string
   size_t max_text_bytes = 128u << 20;   // of all strings made on the way
 };
