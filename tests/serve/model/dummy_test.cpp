@@ -45,7 +45,8 @@ TEST_F(DummyTest, QuantizedConfigGivesQuantizedBytes) {
   const uint64_t linear = 2 * (2 * 4096 + 2 * 2048 + 3 * 6144);
   EXPECT_EQ(model->plan().weights_bytes, linear / 2 + linear / 32 * 4 + 4u * (2 * 288 * 64 + 2 * 128 + 64));
   const std::vector<int32_t> tokens = {1, 2};
-  for (const float x : all_logits(*model, tokens).back()) EXPECT_TRUE(std::isfinite(x));
+  const auto logits = all_logits(*model, tokens);
+  for (const float x : logits.back()) EXPECT_TRUE(std::isfinite(x));
 }
 
 }  // namespace
