@@ -15,6 +15,8 @@ namespace {
 
 constexpr size_t kShortPiece = 48;  // up to here a scan for the best pair beats the queue
 
+constexpr std::string_view kWordMarker = "▁";
+
 uint64_t pair_key(TokenId left, TokenId right) {
   return static_cast<uint64_t>(static_cast<uint32_t>(left)) << 32 | static_cast<uint32_t>(right);
 }
@@ -49,6 +51,7 @@ Result<BpeModel> BpeModel::create(const Vocabulary& vocabulary, const std::vecto
   }
   for (unsigned c = 0; c < 128; ++c) model.ascii_ids_[c] = vocabulary.find(std::string(1, static_cast<char>(c)));
   MHUB_CHECK_OK(model.add_merges(merges));
+  if (model.options_.alphabet == BpeAlphabet::kCharacters) model.find_independent_words();
   return model;
 }
 
@@ -103,9 +106,31 @@ void BpeModel::encode(std::string_view piece, std::vector<TokenId>& out) const {
       return;
     }
   }
+  if (!words_are_independent_) return encode_word(piece, out);
+  for (size_t begin = 0; begin < piece.size();) {
+    size_t end = begin;
+    while (piece.substr(end).starts_with(kWordMarker)) end += kWordMarker.size();
+    end = std::min(piece.find(kWordMarker, end), piece.size());
+    encode_word(piece.substr(begin, end - begin), out);
+    begin = end;
+  }
+}
+
+void BpeModel::find_independent_words() {
+  if (vocabulary_->find(kWordMarker) == kNoToken) return;
+  words_are_independent_ = std::all_of(pairs_.begin(), pairs_.end(), [&](const PairSlot& slot) {
+    if (slot.pair == kNoPair) return true;
+    const std::string_view text = vocabulary_->text(slot.product.id);
+    size_t markers = 0;
+    while (text.substr(markers).starts_with(kWordMarker)) markers += kWordMarker.size();
+    return text.find(kWordMarker, markers) == std::string_view::npos;
+  });
+}
+
+void BpeModel::encode_word(std::string_view word, std::vector<TokenId>& out) const {
   std::vector<TokenId> ids;
-  ids.reserve(piece.size());
-  first_symbols(piece, ids);
+  ids.reserve(word.size());
+  first_symbols(word, ids);
   if (ids.size() <= kShortPiece) {
     merge_short(ids);
   } else {

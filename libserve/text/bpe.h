@@ -55,9 +55,10 @@ class BpeModel {
   static constexpr uint64_t kNoPair = ~0ull;
 
   Result<void> add_merges(const std::vector<Merge>& merges);
-  Result<void> index_whole_pieces();
   void insert_pair(TokenId left, TokenId right, Product product);
   const Product* find_pair(TokenId left, TokenId right) const;
+  void find_independent_words();
+  void encode_word(std::string_view word, std::vector<TokenId>& out) const;
   void first_symbols(std::string_view piece, std::vector<TokenId>& out) const;
   void add_unknown_char(std::string_view text, bool& unknown_open, std::vector<TokenId>& out) const;
   void merge_short(std::vector<TokenId>& ids) const;
@@ -68,6 +69,8 @@ class BpeModel {
   std::array<TokenId, 256> byte_ids_{};  // kBytes: the byte's own token; kCharacters: its <0xNN> token
   std::array<TokenId, 128> ascii_ids_{};
   TokenId unk_ = kNoToken;
+  // No merge joins a character with a ▁ behind it, so a whole text is cut there without changing its ids.
+  bool words_are_independent_ = false;
   std::vector<PairSlot> pairs_;  // open addressing, size is a power of two
 };
 

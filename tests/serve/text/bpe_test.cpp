@@ -60,6 +60,13 @@ TEST(Bpe, AnUnknownCharacterFallsBackToBytesAndThenToUnk) {
   EXPECT_EQ(encode(json, "aéü"), (Ids{259, 260, 0, 0}));
 }
 
+TEST(Bpe, MergesAcrossWordsAreFoundWhereAVocabularyHasThem) {
+  const Json words = test::character_vocabulary({"▁", "a", "▁a", "▁▁"}, {"▁ a", "▁ ▁"});
+  EXPECT_EQ(encode(words, "a a  a"), (Ids{261, 261, 259, 261})) << "the lower rank wins inside a word";
+  const Json crossing = test::character_vocabulary({"▁", "a", "a▁"}, {"a ▁"});
+  EXPECT_EQ(encode(crossing, "a a"), (Ids{259, 261, 260}));
+}
+
 TEST(Bpe, AByteTokenTypedAsTextIsText) {
   const Json json = test::character_vocabulary({"▁", "<", "0", "x", "A", ">"}, {});
   EXPECT_EQ(encode(json, "<0x0A>"), (Ids{259, 260, 261, 262, 261, 263, 264}));

@@ -110,7 +110,7 @@ const std::vector<Case> kMethods = {
     {"{{ 'xxaxx'.strip('x') }}{{ 'ab'.startswith(('b', 'a')) }}{{ 'a-b'.replace('-', '+') }}", "aTruea+b"},
     {"{{ 'abc'.find('c') }}{{ 'aba'.count('a') }}{{ 'a,b'.partition(',') }}{{ '-'.join(['a', 'b']) }}",
      "22('a', ',', 'b')a-b"},
-    {"{{ '%s=%03d %.2f%%' % ('a', 7, 1.5) }}{{ '{} {1} {k:>3}|'.format('a', 'b', k=1) }}", "a=007 1.50%a b   1|"},
+    {"{{ '%s=%03d %.2f%%' % ('a', 7, 1.5) }}{{ '{} {} {k:>3}|'.format('a', 'b', k=1) }}", "a=007 1.50%a b   1|"},
     {"{{ {'a': 1}.get('b') }}{{ {'a': 1}.get('b', 2) }}{{ {'items': 3}['items'] }}{{ {'a': 1}.keys() | list }}",
      "None23['a']"},
     {"{{ strftime_now('%d %b %Y %H:%M %A') }}", "04 Mar 2025 09:26 Tuesday"},
