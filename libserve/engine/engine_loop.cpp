@@ -106,12 +106,12 @@ bool EngineLoop::take_inbox() {
   }
   new_submissions_.clear();
   new_cancellations_.clear();
-  publish();
   return true;
 }
 
 void EngineLoop::step() {
   const auto batch = scheduler_.schedule();
+  publish();
   if (batch.empty()) {
     MHUB_CHECK(scheduler_.idle());
     return;

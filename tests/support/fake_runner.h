@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <thread>
+
+#include "mhub/model/model_runner.h"
+#include "mhub/sched/scheduler.h"
+#include "support/fake_model.h"
+
+namespace mhub::test {
+
+// What a test does to a running FakeRunner, from its own thread.
+struct FakeRunnerControls {
+  std::atomic<int> step_ms{0};
+  std::atomic<bool> throw_next{false};        // the next step throws
+  std::atomic<bool> hold{false};              // steps wait until it is false again
+  std::atomic<int32_t> bad_prompt_token{-1};  // sequences whose prompt begins with it get logits that are not finite
+  std::atomic<int> steps{0};
+};
+
+// A ModelRunner whose tokens depend on what its paged memory really holds (FakeKv). Log-probabilities name the token
+// they belong to: logprob = -token.
+class FakeRunner final : public model::ModelRunner {
+ public:
+  static constexpr int32_t kVocab = 1000;
+  FakeRunner(const sched::SchedulerConfig& config, std::shared_ptr<FakeRunnerControls> controls)
+      : config_(config), controls_(std::move(controls)), kv_(config.num_blocks, config.block_size) {}
+
+  std::vector<model::RowResult> step(std::span<const model::StepRow> rows) override {
+    std::this_thread::sleep_for(std::chrono::milliseconds(controls_->step_ms));
+    while (controls_->hold) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    ++controls_->steps;
+    if (controls_->throw_next) throw std::runtime_error("the fake runner was told to throw");
+    std::vector<model::RowResult> results;
+    for (const auto& row : rows) results.push_back(run(row));
+    return results;
+  }
+  int64_t num_blocks() const override { return config_.num_blocks; }
+  int64_t block_size() const override { return config_.block_size; }
+  int64_t vocab_size() const override { return kVocab; }
+  int64_t max_model_len() const override { return config_.max_model_len; }
+
+ private:
+  model::RowResult run(const model::StepRow& row) {
+    kv_.write(row.tokens, row.first_position, row.block_table);
+    model::RowResult result;
+    if (row.prompt[0] == controls_->bad_prompt_token) {
+      result.non_finite = true;
+      return result;
+    }
+    if (row.want_prompt_logprobs) {
+      for (const int32_t next : row.next_tokens) {
+        if (next >= 0) result.prompt_logprobs.push_back({{next, -static_cast<float>(next), 1}, {}});
+      }
+    }
+    if (!row.sample) return result;
+    const auto context = kv_.read(row.first_position + static_cast<int64_t>(row.tokens.size()), row.block_table);
+    result.token = fake_next_token(context, kVocab);
+    if (row.params->logprobs >= 0) {
+      result.logprobs = model::PositionLogprobs{{*result.token, -static_cast<float>(*result.token), 1}, {}};
+    }
+    return result;
+  }
+  sched::SchedulerConfig config_;
+  std::shared_ptr<FakeRunnerControls> controls_;
+  FakeKv kv_;
+};
+
+}  // namespace mhub::test
