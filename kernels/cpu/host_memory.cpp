@@ -19,10 +19,10 @@ HostMemory HostMemory::allocate(size_t bytes) {
   if (bytes == 0 || bytes > SIZE_MAX / 2) return memory;
   if (bytes >= kAskSystem && bytes > memory_facts().available) return memory;
   const size_t alignment = bytes >= kHugePage ? kHugePage : 64;
-  const size_t rounded = (bytes + alignment - 1) / alignment * alignment;  // aligned_alloc wants a multiple
-  memory.data_ = std::shared_ptr<void>(std::aligned_alloc(alignment, rounded), std::free);
-  if (!memory.data_) return memory;
-  if (alignment == kHugePage) madvise(memory.data_.get(), rounded, MADV_HUGEPAGE);  // refusal only costs speed
+  void* raw = nullptr;
+  if (posix_memalign(&raw, alignment, bytes) != 0) return memory;
+  memory.data_ = std::shared_ptr<void>(raw, std::free);
+  if (alignment == kHugePage) madvise(raw, bytes, MADV_HUGEPAGE);  // refusal only costs speed
   memory.bytes_ = bytes;
   return memory;
 }
