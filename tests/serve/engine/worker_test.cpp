@@ -2,6 +2,8 @@
 // WorkerClient with the real program and a small model of random weights.
 #include <gtest/gtest.h>
 #include <sys/types.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <csignal>
 #include <cstdlib>
@@ -159,6 +161,27 @@ TEST_F(WorkerTest, ShutsDownCleanly) {
   client.reset();
   EXPECT_EQ(read_all(*stream).finish, FinishReason::kError);
   EXPECT_EQ(kill(pid, 0), -1);
+}
+
+TEST_F(WorkerTest, DiesWithTheServer) {
+  int fds[2];
+  ASSERT_EQ(pipe(fds), 0);
+  const pid_t server = fork();
+  if (server == 0) {
+    auto client = WorkerClient::start(program(), config);
+    const int pid = client ? (*client)->worker_pid() : -1;
+    _exit(write(fds[1], &pid, sizeof pid) == sizeof pid ? 0 : 1);  // as a crash does: nothing is cleaned up
+  }
+  int worker = -1;
+  ASSERT_EQ(read(fds[0], &worker, sizeof worker), static_cast<ssize_t>(sizeof worker));
+  ASSERT_GT(worker, 0);
+  ASSERT_EQ(waitpid(server, nullptr, 0), server);
+  EXPECT_TRUE(eventually([&] {  // gone, or a zombie that nobody has collected yet
+    const auto stat = mhub::test::read_file("/proc/" + std::to_string(worker) + "/stat");
+    return stat.empty() || stat.find(") Z ") != std::string::npos;
+  }));
+  close(fds[0]);
+  close(fds[1]);
 }
 
 TEST_F(WorkerTest, ABadModelIsReportedAsItIs) {
