@@ -93,8 +93,8 @@ Result<TensorTable> open_indexed(const fs::path& dir, const fs::path& index_path
       return part.error();
     }
     std::sort(tensors.begin(), tensors.end());
-    MHUB_CHECK_OK(add_part(table, *std::move(part), [&tensors](const std::string& tensor) {
-      return std::binary_search(tensors.begin(), tensors.end(), tensor);
+    MHUB_CHECK_OK(add_part(table, *std::move(part), [&wanted = tensors](const std::string& tensor) {
+      return std::binary_search(wanted.begin(), wanted.end(), tensor);
     }));
     for (const auto& tensor : tensors) {
       if (!table.find(tensor) && !table.unsupported.contains(tensor)) {

@@ -32,6 +32,10 @@ Error non_finite(int64_t position) {
           "the weights or scales are damaged: run `mhub verify`", ""};
 }
 
+Error interrupted() {
+  return {ErrorCode::kInterrupted, "evaluating the model: interrupted", "", ""};
+}
+
 // Sum over positions, windows and models that keeps its precision however many terms there are (Neumaier).
 class Sum {
  public:
@@ -137,11 +141,12 @@ Json QualityCard::to_json() const {
       {"symmetric", symmetric}};
 }
 
-Result<Perplexity> perplexity(Evaluator& model, std::string_view text, int64_t context) {
+Result<Perplexity> perplexity(Evaluator& model, std::string_view text, int64_t context, std::stop_token stop) {
   MHUB_TRY(const auto windows, windows_of(model, text, context));
   Sum loss;
   int64_t tokens = 0;
   for (const auto& window : windows) {
+    if (stop.stop_requested()) return interrupted();
     MHUB_CHECK_OK(run_window(model, window, [&](int64_t position, std::span<const float> logits, const Norm& norm) {
       if (!has_next(window, position)) return;
       loss.add(next_token_loss(window, position, logits, norm));
@@ -151,13 +156,14 @@ Result<Perplexity> perplexity(Evaluator& model, std::string_view text, int64_t c
   return Perplexity{std::exp(loss.value() / static_cast<double>(tokens)), tokens};
 }
 
-Result<void> compare(Evaluator& source, Evaluator& quantized, std::string_view text, int64_t context,
-                     QualityCard& card) {
+Result<void> compare(Evaluator& source, Evaluator& quantized, std::string_view text, int64_t context, QualityCard& card,
+                     std::stop_token stop) {
   MHUB_TRY(const auto windows, windows_of(source, text, context));
   Sum source_loss, quantized_loss, kl;
   int64_t tokens = 0, positions = 0, same = 0;
   WindowLogits kept;
   for (size_t w = 0; w < windows.size(); ++w) {
+    if (stop.stop_requested()) return interrupted();
     const auto& window = windows[w];
     const bool paired = w < static_cast<size_t>(kCompareWindows);
     kept.norms.assign(window.size(), {});

@@ -64,10 +64,10 @@ struct Perplexity {
   double value = 0;
   int64_t tokens = 0;
 };
-Result<Perplexity> perplexity(Evaluator& model, std::string_view text, int64_t context);
+Result<Perplexity> perplexity(Evaluator& model, std::string_view text, int64_t context, std::stop_token stop = {});
 // Both models over the same windows; at most 16 windows for KL and same-top.
-Result<void> compare(Evaluator& source, Evaluator& quantized, std::string_view text, int64_t context,
-                     QualityCard& card);
+Result<void> compare(Evaluator& source, Evaluator& quantized, std::string_view text, int64_t context, QualityCard& card,
+                     std::stop_token stop = {});
 
 // The largest of 128, 64, 32 that divides the rows of every matrix that would be quantized (kUsage when none does).
 Result<int64_t> default_group_size(const std::filesystem::path& model);
