@@ -24,7 +24,7 @@ TEST(FrameSocket, FramesArriveWholeAndInOrder) {
   Pair pair;
   FrameSocket a(pair.fds[0]), b(pair.fds[1]);
   SubmitFrame large{5, {}};
-  large.request.prompt.resize(1'000'000, 3);  // many times the socket's buffer
+  large.request.prompt = std::vector<TokenId>(1'000'000, 3);  // many times the socket's buffer
   std::thread sender([&] {
     for (const Frame& frame : sample_frames()) EXPECT_TRUE(a.send(frame));
     EXPECT_TRUE(a.send(large));
