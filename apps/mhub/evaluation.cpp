@@ -55,6 +55,12 @@ Result<int64_t> context_length(const fs::path& model) {
   return config.max_position_embeddings;
 }
 
+Result<int64_t> count_tokens(const fs::path& model, std::string_view text) {
+  MHUB_TRY(const auto location, formats::locate_model(model));
+  MHUB_TRY(const auto tokenizer, load_tokenizer(location));
+  return static_cast<int64_t>(tokenizer->encode(text, false, text::SpecialTokens::kParse).size());
+}
+
 Result<std::unique_ptr<quantize::Evaluator>> load_evaluator(const fs::path& model, int64_t context,
                                                             std::function<void()> on_window) {
   MHUB_TRY(const auto location, formats::locate_model(model));
@@ -77,11 +83,8 @@ Result<fs::path> default_eval_text() {
   std::error_code ec;
   const fs::path binary = fs::read_symlink("/proc/self/exe", ec);
   const fs::path directory = ec ? fs::path(".") : binary.parent_path();
-  // Installed: bin/ beside share/mhub/. In a source tree: build/<preset>/bin/ below share/.
-  for (const fs::path& place :
-       {directory / "../share/mhub/eval/default.txt", directory / "../../../share/eval/default.txt"}) {
-    if (fs::exists(place, ec)) return fs::path(place.lexically_normal());
-  }
+  const fs::path place = (directory / "../share/mhub/eval/default.txt").lexically_normal();
+  if (fs::exists(place, ec)) return place;
   return Error{ErrorCode::kDisk, fmt::format("looking for the evaluation text near {}: not found", directory.string()),
                "install the package's share/ folder, or give --eval-text FILE", ""};
 }

@@ -76,42 +76,63 @@ class Reporter {
 };
 
 // A group size that was not given: the largest that fits, or one scale per row at 8 bits.
-Result<void> complete_options(const Cli& cli, QuantizeCommand& command, const fs::path& source) {
+Result<void> complete_options(QuantizeCommand& command, const fs::path& source) {
   auto& options = command.options;
   if (command.group_size) {
     options.group_size = *command.group_size;
   } else if (options.bits == 8) {
     options.group_size = 0;
   } else {
-    options.group_size = 128;  // valid for check_options
+    MHUB_TRY(options.group_size, quantize::default_group_size(source));
   }
-  MHUB_CHECK_OK(quantize::check_options(options));
-  if (command.group_size || options.bits == 8) return {};
-  MHUB_TRY(options.group_size, quantize::default_group_size(source));
-  if (options.group_size != 128)
-    cli.note(fmt::format("group size {}: 128 does not divide this model's rows", options.group_size));
-  return {};
+  return quantize::check_options(options);
 }
 
-Result<int64_t> choose_context(const QuantizeCommand& command, const fs::path& source) {
-  MHUB_TRY(const int64_t limit, context_length(source));
-  if (!command.eval_context) return std::min(kDefaultContext, limit);
-  if (*command.eval_context < 2 || *command.eval_context > limit) {
-    return Error{ErrorCode::kUsage,
-                 fmt::format("--eval-context {}: not from 2 to the model's {}", *command.eval_context, limit), "", ""};
+struct Evaluation {
+  std::string text;
+  int64_t context = 0;
+};
+
+// Everything about the evaluation that can be refused, before the long part of the work.
+Result<Evaluation> prepare_evaluation(const QuantizeCommand& command, const fs::path& source) {
+  fs::path file = command.eval_text;
+  if (file.empty()) {
+    MHUB_TRY(file, default_eval_text());
   }
-  return *command.eval_context;
+  Evaluation evaluation;
+  MHUB_TRY(evaluation.text, formats::read_text_file(file, kMaxEvalBytes));
+  MHUB_TRY(const int64_t limit, context_length(source));
+  evaluation.context = command.eval_context.value_or(std::min(kDefaultContext, limit));
+  if (evaluation.context < 2 || evaluation.context > limit) {
+    return Error{ErrorCode::kUsage, fmt::format("--eval-context {}: out of range", evaluation.context),
+                 fmt::format("give a number from 2 to the model's {}", limit), ""};
+  }
+  MHUB_TRY(const int64_t tokens, count_tokens(source, evaluation.text));
+  if (tokens < evaluation.context) {
+    return Error{ErrorCode::kUsage,
+                 fmt::format("measuring on {}: its {} tokens are fewer than one window of {}",
+                             printable(file.string(), 1024), tokens, evaluation.context),
+                 "give a longer --eval-text or a smaller --eval-context", ""};
+  }
+  return evaluation;
+}
+
+// A name that register_directory will accept, checked before the work.
+Result<void> check_name(const std::string& name) {
+  const auto ref = hub::ModelRef::parse(name);
+  if (ref && !ref->source && !ref->endpoint && !ref->revision) return {};
+  return Error{ErrorCode::kUsage, fmt::format("naming the result \"{}\": not a model name", printable(name, 128)),
+               "give --name NAME or --name ORG/NAME of letters, digits, '.', '_' and '-'", ""};
 }
 
 Result<quantize::QualityCard> measure(const Cli& cli, const QuantizeCommand& command, const fs::path& source,
-                                      const fs::path& quantized, const std::string& text, int64_t context,
-                                      Reporter& reporter) {
+                                      const fs::path& quantized, const Evaluation& evaluation, Reporter& reporter) {
   int64_t windows = 0;
-  MHUB_TRY(const auto before, load_evaluator(source, context, {}));
+  MHUB_TRY(const auto before, load_evaluator(source, evaluation.context, {}));
   MHUB_TRY(const auto after,
-           load_evaluator(quantized, context, [&] { reporter.progress("evaluate", ++windows, 0, ""); }));
+           load_evaluator(quantized, evaluation.context, [&] { reporter.progress("evaluate", ++windows, 0, ""); }));
   quantize::QualityCard card;
-  MHUB_CHECK_OK(quantize::compare(*before, *after, text, context, card, cli.stop_token()));
+  MHUB_CHECK_OK(quantize::compare(*before, *after, evaluation.text, evaluation.context, card, cli.stop_token()));
   card.method = command.options.method;
   card.group_size = command.options.group_size;
   card.symmetric = command.options.symmetric;
@@ -163,7 +184,7 @@ Result<registry::ModelRecord> publish(const Cli& cli, const QuantizeCommand& com
     fs::rename(built, output, ec);
     if (ec)
       return Error{ErrorCode::kDisk, fmt::format("renaming to {}: {}", printable(output.string(), 1024), ec.message()),
-                   "", ""};
+                   "check that it is on the same disk and may be written", ""};
     built = output;
   }
   return library.register_directory(built, std::move(record), cli.stop_token());
@@ -179,8 +200,8 @@ void print_result(const Cli& cli, const registry::ModelRecord& model, const quan
                     {"seconds", seconds}});
     return;
   }
-  cli.note(fmt::format("{}: {} to {}, {:.3f} bits per quantized weight", model.name, human_bytes(card.source_bytes),
-                       human_bytes(card.quantized_bytes), card.bits_per_weight));
+  cli.note(fmt::format("{} ({}): {} to {}, {:.3f} bits per quantized weight", model.name, model.quantization,
+                       human_bytes(card.source_bytes), human_bytes(card.quantized_bytes), card.bits_per_weight));
   cli.note(fmt::format("perplexity {:.4f} to {:.4f} ({} tokens, context {}), mean KL {:.5f}, same top token {:.2f} %",
                        card.source_perplexity, card.quantized_perplexity, card.tokens, card.context, card.mean_kl,
                        100 * card.same_top));
@@ -188,18 +209,15 @@ void print_result(const Cli& cli, const registry::ModelRecord& model, const quan
 }
 
 Result<void> quantize_model(const Cli& cli, QuantizeCommand& command) {
+  const int64_t any_valid_group = 128;
   MHUB_CHECK_OK(quantize::check_options({.bits = command.options.bits,
-                                         .group_size = command.group_size.value_or(128),
+                                         .group_size = command.group_size.value_or(any_valid_group),
                                          .method = command.options.method}));
   MHUB_TRY(const auto library, open_library());
   MHUB_TRY(const auto source, library->find(command.model));
-  MHUB_CHECK_OK(complete_options(cli, command, source.path));
-  fs::path text_file = command.eval_text;
-  if (text_file.empty()) {
-    MHUB_TRY(text_file, default_eval_text());
-  }
-  MHUB_TRY(const std::string text, formats::read_text_file(text_file, kMaxEvalBytes));
-  MHUB_TRY(const int64_t context, choose_context(command, source.path));
+  MHUB_CHECK_OK(complete_options(command, source.path));
+  MHUB_CHECK_OK(check_name(registered_name(command, source)));
+  MHUB_TRY(const Evaluation evaluation, prepare_evaluation(command, source.path));
 
   Reporter reporter(cli);
   reporter.plan(command, source.path);
@@ -211,7 +229,7 @@ Result<void> quantize_model(const Cli& cli, QuantizeCommand& command) {
                                     reporter.progress("quantize", done, total, tensor);
                                   },
                                   cli.stop_token()));
-  MHUB_TRY(auto card, measure(cli, command, source.path, place.model(), text, context, reporter));
+  MHUB_TRY(auto card, measure(cli, command, source.path, place.model(), evaluation, reporter));
   card.bits_per_weight = report.bits_per_weight;
   card.source_bytes = report.source_bytes;
   card.quantized_bytes = report.quantized_bytes;

@@ -8,8 +8,8 @@
 
 #include "bad_model.h"
 #include "config_parts.h"
-#include "parse_limits.h"
 #include "mhub/base/bytes.h"
+#include "parse_limits.h"
 
 namespace mhub::formats {
 namespace {

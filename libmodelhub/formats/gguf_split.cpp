@@ -2,8 +2,8 @@
 #include <fmt/format.h>
 
 #include "bad_model.h"
-#include "parse_limits.h"
 #include "mhub/formats/gguf.h"
+#include "parse_limits.h"
 
 namespace mhub::formats {
 namespace fs = std::filesystem;

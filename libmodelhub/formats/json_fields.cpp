@@ -7,8 +7,8 @@
 #include <cmath>
 
 #include "bad_model.h"
-#include "parse_limits.h"
 #include "mhub/formats/mapped_file.h"
+#include "parse_limits.h"
 
 namespace mhub::formats {
 namespace {

@@ -37,7 +37,8 @@ Result<Contents> look_into(const fs::path& dir) {
     if (is_pickle_name(name)) out.pickle.push_back(name);
   }
   if (ec) {
-    return Error{ErrorCode::kDisk, fmt::format("listing {}: {}", printable(dir.string(), 1024), ec.message()), "", ""};
+    return Error{ErrorCode::kDisk, fmt::format("listing {}: {}", printable(dir.string(), 1024), ec.message()),
+                 "check the directory's permissions", ""};
   }
   for (auto* names : {&out.safetensors, &out.gguf, &out.pickle}) std::sort(names->begin(), names->end());
   return out;

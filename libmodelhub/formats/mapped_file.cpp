@@ -40,7 +40,8 @@ std::string_view kind_of(mode_t mode) {
 Error open_error(const std::filesystem::path& path, int number) {
   if (number == ENXIO) return bad_model(path, "it is a socket or a pipe without a peer, not a regular file");
   const auto code = number == ENOENT || number == ENOTDIR || number == ELOOP ? ErrorCode::kBadModel : ErrorCode::kDisk;
-  return {code, fmt::format("opening {}: {}", printable(path.string(), 1024), std::strerror(number)), "", ""};
+  return {code, fmt::format("opening {}: {}", printable(path.string(), 1024), std::strerror(number)),
+          code == ErrorCode::kBadModel ? "check the path" : "check the file's permissions and the disk", ""};
 }
 
 // Opens without ever blocking on a pipe or device, and answers the size seen through the descriptor.
@@ -66,7 +67,7 @@ Result<std::shared_ptr<const MappedFile>> MappedFile::open(const std::filesystem
   if (address == MAP_FAILED) {
     return Error{ErrorCode::kDisk,
                  fmt::format("mapping {} ({} bytes): {}", printable(path.string(), 1024), size, std::strerror(errno)),
-                 "", ""};
+                 "check the limits on this process's memory", ""};
   }
   file->bytes_ = {static_cast<const std::byte*>(address), size};
   return std::shared_ptr<const MappedFile>(std::move(file));
@@ -88,7 +89,7 @@ Result<std::string> read_text_file(const std::filesystem::path& path, size_t max
     if (n < 0) {
       return Error{ErrorCode::kDisk,
                    fmt::format("reading {} at byte {}: {}", printable(path.string(), 1024), done, std::strerror(errno)),
-                   "", ""};
+                   "check the disk", ""};
     }
     if (n == 0) return bad_model(path, fmt::format("it shrank to {} of {} bytes while being read", done, size));
     done += static_cast<size_t>(n);

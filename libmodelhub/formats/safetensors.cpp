@@ -9,8 +9,8 @@
 
 #include "bad_model.h"
 #include "header_json.h"
-#include "parse_limits.h"
 #include "mhub/base/bytes.h"
+#include "parse_limits.h"
 
 namespace mhub::formats {
 namespace {

@@ -7,10 +7,10 @@
 #include <set>
 
 #include "bad_model.h"
-#include "parse_limits.h"
 #include "mhub/base/check.h"
 #include "mhub/base/json.h"
 #include "mhub/formats/safetensors.h"
+#include "parse_limits.h"
 
 namespace mhub::formats {
 namespace fs = std::filesystem;

@@ -42,6 +42,7 @@ constexpr std::array<PreTokenizer, 10> kPreTokenizers = {{
 }};
 
 Error bad_vocabulary(const formats::GgufFile& gguf, const std::string& what, std::string hint = "") {
+  if (hint.empty()) hint = "get a good copy of the model, or one that this build supports";
   return {ErrorCode::kBadModel,
           fmt::format("reading the vocabulary of {}: {}", printable(gguf.table.files[0]->path().string(), 1024), what),
           std::move(hint), ""};

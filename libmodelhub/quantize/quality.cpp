@@ -33,7 +33,7 @@ Error non_finite(int64_t position) {
 }
 
 Error interrupted() {
-  return {ErrorCode::kInterrupted, "evaluating the model: interrupted", "", ""};
+  return {ErrorCode::kInterrupted, "evaluating the model: interrupted", "nothing was registered", ""};
 }
 
 // Sum over positions, windows and models that keeps its precision however many terms there are (Neumaier).
@@ -53,7 +53,8 @@ class Sum {
 // The text as full windows of `context` tokens without overlap; the rest at the end is not used.
 Result<std::vector<std::vector<int32_t>>> windows_of(const Evaluator& model, std::string_view text, int64_t context) {
   if (context < 2)
-    return Error{ErrorCode::kUsage, fmt::format("--eval-context {}: must be 2 or more", context), "", ""};
+    return Error{ErrorCode::kUsage, fmt::format("--eval-context {}: must be 2 or more", context), "the default is 1024",
+                 ""};
   const auto tokens = model.encode(text);
   const auto size = static_cast<size_t>(context);
   if (tokens.size() < size) {

@@ -22,7 +22,9 @@ constexpr size_t kHeaderReserve = 4096;
 
 Error disk_error(const std::string& what, const fs::path& path, int number) {
   return {ErrorCode::kDisk, fmt::format("{} {}: {}", what, printable(path.string(), 1024), std::strerror(number)),
-          number == ENOSPC || number == EDQUOT ? "free some space, or choose another place with --output" : "", ""};
+          number == ENOSPC || number == EDQUOT ? "free some space, or choose another place with --output"
+                                               : "check the directory's permissions and the disk",
+          ""};
 }
 
 // Appends a key that is known to be new; operator[] would search all keys before it.

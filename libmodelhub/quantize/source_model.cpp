@@ -18,6 +18,7 @@ using kernels::DType;
 namespace {
 
 Error bad_source(const fs::path& path, const std::string& what, std::string hint = "") {
+  if (hint.empty()) hint = "get a good copy of the model, or one that this build supports";
   return {ErrorCode::kBadModel, fmt::format("quantizing {}: {}", printable(path.string(), 1024), what), std::move(hint),
           ""};
 }

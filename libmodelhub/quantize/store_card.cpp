@@ -18,7 +18,8 @@ namespace {
 constexpr const char* kCardKey = "mhub.quality";
 
 Error card_error(ErrorCode code, const fs::path& path, const std::string& what) {
-  return {code, fmt::format("storing the quality card in {}: {}", printable(path.string(), 1024), what), "", ""};
+  return {code, fmt::format("storing the quality card in {}: {}", printable(path.string(), 1024), what),
+          "quantize the model again", ""};
 }
 
 // The header of a weight file with the card in it, as long as the old one.

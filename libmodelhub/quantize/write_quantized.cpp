@@ -36,7 +36,7 @@ class StagingDirectory {
     fs::rename(path_, output, ec);
     if (ec)
       return Error{ErrorCode::kDisk, fmt::format("renaming to {}: {}", printable(output.string(), 1024), ec.message()),
-                   "", ""};
+                   "check that it is on the same disk and may be written", ""};
     kept_ = true;
     return {};
   }
