@@ -31,6 +31,7 @@ constexpr std::array kTable = {
     ErrorInfo{ErrorCode::kOverloaded, "overloaded", 3, 429, "RateLimitError"},
     ErrorInfo{ErrorCode::kUnavailable, "unavailable", 3, 503, "ServiceUnavailableError"},
     ErrorInfo{ErrorCode::kNotImplemented, "not_implemented", 2, 501, "NotImplementedError"},
+    ErrorInfo{ErrorCode::kMalformedRequest, "malformed_request", 2, 400, "Bad Request"},
     ErrorInfo{ErrorCode::kRequestTimeout, "request_timeout", 3, 408, "RequestTimeoutError"},
     ErrorInfo{ErrorCode::kUriTooLong, "uri_too_long", 2, 414, "UriTooLongError"},
     ErrorInfo{ErrorCode::kHeaderTooLarge, "header_too_large", 2, 431, "RequestHeaderTooLargeError"},

@@ -34,6 +34,7 @@ enum class ErrorCode {
   kOverloaded,      // queue full; Retry-After                                           exit 3, HTTP 429
   kUnavailable,     // engine worker down or draining                                    exit 3, HTTP 503
   kNotImplemented,  // known, not built                                                  exit 2, HTTP 501
+  kMalformedRequest,  // a request body that is not what the route takes                 exit 2, HTTP 400
   kRequestTimeout,  // header or body came too slowly                                    exit 3, HTTP 408
   kUriTooLong,      //                                                                   exit 2, HTTP 414
   kHeaderTooLarge,  // header block or number of fields over the limit                   exit 2, HTTP 431

@@ -20,7 +20,8 @@ struct HttpConfig {
   bool insecure = false;                      // allow a non-loopback host without a key
   std::vector<std::string> served_model_names;
   double shutdown_timeout_seconds = 30;
-  int max_concurrent_requests = 256;
+  int max_concurrent_requests = 768;          // more are refused with 429; one thread each
+  bool enable_prefix_caching = true;          // only shown in /metrics
   std::vector<std::string> allowed_origins = {"*"};
 };
 
@@ -36,7 +37,9 @@ struct ServedModel {
 // The OpenAI-compatible API over one Generator.
 class ApiServer {
  public:
-  // Errors: kPolicy (open bind without key), kAddressInUse.
+  // What can be refused before a model is loaded: kPolicy (open bind without key), kUsage.
+  static Result<void> check(const HttpConfig& config);
+  // Errors: those of check(), kAddressInUse.
   static Result<std::unique_ptr<ApiServer>> start(const HttpConfig& config, ServedModel model);
   ~ApiServer();
   int port() const;

@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <fmt/format.h>
+#include <spdlog/sinks/stdout_color_sinks.h>
+#include <spdlog/spdlog.h>
+#include <sys/resource.h>
+
+#include <charconv>
+#include <condition_variable>
+#include <filesystem>
+#include <mutex>
+
+#include "cli.h"
+#include "hub_config.h"
+#include "mhub/base/bytes.h"
+#include "mhub/engine/engine.h"
+#include "mhub/http/api_server.h"
+#include "served_model.h"
+
+namespace mhub::apps {
+namespace {
+
+namespace fs = std::filesystem;
+constexpr auto kReportEvery = std::chrono::seconds(10);
+
+struct ServeOptions {
+  std::string model;
+  http::HttpConfig http;
+  engine::EngineConfig engine;
+  std::string max_model_len = "auto", kv_cache_memory_bytes, chat_template, log_level = "info";
+  bool no_prefix_caching = false;
+  int tensor_parallel_size = 1;
+};
+
+// "8192", "8k" = 8000, "8K" = 8192, "auto" and "-1" = 0 (the largest that fits).
+Result<int64_t> parse_length(const std::string& text) {
+  if (text == "auto" || text == "-1") return int64_t{0};
+  int64_t value = 0;
+  const char* end = text.data() + text.size();
+  const auto [rest, ec] = std::from_chars(text.data(), end, value);
+  const std::string_view suffix(rest, static_cast<size_t>(end - rest));
+  int64_t scale = 1;
+  if (suffix == "k") scale = 1000;
+  if (suffix == "K") scale = 1024;
+  if (suffix == "m") scale = 1'000'000;
+  if (suffix == "M") scale = 1 << 20;
+  if (ec != std::errc() || value <= 0 || value > INT32_MAX / scale || (scale == 1 && !suffix.empty())) {
+    return Error{ErrorCode::kUsage, fmt::format("--max-model-len {}: not a number of tokens", printable(text)),
+                 "for example 8192, 8K or auto", ""};
+  }
+  return value * scale;
+}
+
+Result<void> complete_options(ServeOptions& options) {
+  if (options.tensor_parallel_size != 1) {
+    return Error{
+        ErrorCode::kDevice,
+        fmt::format("--tensor-parallel-size {}: this build runs a model on one device", options.tensor_parallel_size),
+        "leave it at 1", ""};
+  }
+  MHUB_TRY(options.engine.max_model_len, parse_length(options.max_model_len));
+  if (!options.kv_cache_memory_bytes.empty()) {
+    const auto bytes = parse_bytes(options.kv_cache_memory_bytes);
+    if (!bytes || *bytes == 0) {
+      return Error{ErrorCode::kUsage,
+                   fmt::format("--kv-cache-memory-bytes {}: not a size", printable(options.kv_cache_memory_bytes)),
+                   "for example 2G or 512Mi", ""};
+    }
+    options.engine.kv_cache_memory_bytes = *bytes;
+  }
+  options.engine.enable_prefix_caching = !options.no_prefix_caching;
+  for (const char* name : {"MHUB_API_KEY", "VLLM_API_KEY"}) {
+    if (options.http.api_keys.empty() && !env(name).empty()) options.http.api_keys.push_back(env(name));
+  }
+  if (options.http.served_model_names.empty()) options.http.served_model_names.push_back(options.model);
+  options.http.enable_prefix_caching = options.engine.enable_prefix_caching;
+  options.http.max_concurrent_requests = static_cast<int>(options.engine.max_num_seqs + options.engine.max_queue);
+  spdlog::set_default_logger(spdlog::stderr_color_mt("mhub"));
+  spdlog::set_level(spdlog::level::from_str(options.log_level));
+  return http::ApiServer::check(options.http);
+}
+
+Result<formats::ModelLocation> find_model(const std::string& model) {
+  std::error_code error;
+  if (fs::exists(model, error)) return formats::locate_model(model);
+  MHUB_TRY(const auto library, open_library());
+  auto found = library->find(model);
+  if (!found) {
+    if (found.error().code == ErrorCode::kModelNotFound) {
+      return Error{ErrorCode::kModelNotFound, fmt::format("serve {}: it is not installed", printable(model)),
+                   fmt::format("run `mhub download {}` first; `mhub list` shows what is here", printable(model)), ""};
+    }
+    return std::move(found).error();
+  }
+  return formats::locate_model(found->path);
+}
+
+// One descriptor per client.
+void raise_descriptor_limit() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+// The end of the server's life: a signal or a worker that cannot be kept alive.
+struct Ending {
+  std::mutex mutex;
+  std::condition_variable_any changed;
+  std::optional<Error> gave_up;  // guarded by mutex
+};
+
+void report_throughput(const engine::EngineStats& before, const engine::EngineStats& now) {
+  const uint64_t prompt = now.prompt_tokens - before.prompt_tokens,
+                 generated = now.generation_tokens - before.generation_tokens;
+  if (prompt == 0 && generated == 0 && now.running == 0 && now.waiting == 0) return;
+  const double period = std::chrono::duration<double>(kReportEvery).count();
+  const auto share = [](auto part, auto whole) {
+    return whole > 0 ? 100.0 * static_cast<double>(part) / static_cast<double>(whole) : 0.0;
+  };
+  spdlog::info(
+      "engine: throughput prompt_tokens_per_s={:.1f} generated_tokens_per_s={:.1f} running={} waiting={} "
+      "kv_usage={:.1f}% prefix_hits={:.1f}%",
+      static_cast<double>(prompt) / period, static_cast<double>(generated) / period, now.running, now.waiting,
+      share(now.blocks_held, now.num_blocks), share(now.prefix_hit_tokens, now.prefix_queries_tokens));
+}
+
+Result<void> wait_for_end(const Cli& cli, Ending& ending, const engine::Generator& generator) {
+  engine::EngineStats before = generator.stats();
+  std::unique_lock lock(ending.mutex);
+  while (!cli.stop_token().stop_requested() && !ending.gave_up) {
+    ending.changed.wait_for(lock, cli.stop_token(), kReportEvery, [&] { return ending.gave_up.has_value(); });
+    lock.unlock();
+    const engine::EngineStats now = generator.stats();
+    report_throughput(before, now);
+    before = now;
+    lock.lock();
+  }
+  if (ending.gave_up) return *ending.gave_up;
+  return {};
+}
+
+std::string url_host(const std::string& host) {
+  return host.find(':') == std::string::npos ? host : "[" + host + "]";
+}
+
+Result<void> serve(const Cli& cli, ServeOptions options) {
+  MHUB_CHECK_OK(complete_options(options));
+  MHUB_TRY(const formats::ModelLocation location, find_model(options.model));
+  raise_descriptor_limit();
+  MHUB_TRY(TextSide text_side, load_text_side(location, options.chat_template, options.engine.load_format == "dummy"));
+  for (const auto& notice : text_side.notices) cli.note(notice);
+
+  options.engine.model = location.path.string();
+  options.engine.backend_path = env("MHUB_BACKEND_PATH");
+  if (text_side.tokenizer) options.engine.sampled_vocab = text_side.tokenizer->vocab_size();
+  Ending ending;
+  MHUB_TRY(std::shared_ptr<engine::WorkerClient> worker,
+           engine::WorkerClient::start(fs::read_symlink("/proc/self/exe").string(), options.engine));
+  worker->on_gave_up([&ending](Error error) {
+    const std::lock_guard lock(ending.mutex);
+    ending.gave_up = std::move(error);
+    ending.changed.notify_all();
+  });
+  for (const auto& notice : worker->info().notices) cli.note(notice);
+
+  http::ServedModel model{worker, text_side.tokenizer, std::move(text_side.templates), text_side.defaults,
+                          options.model};
+  MHUB_TRY(const auto server, http::ApiServer::start(options.http, std::move(model)));
+  cli.print_line(fmt::format("mhub: serving {} on http://{}:{}", options.http.served_model_names.front(),
+                             url_host(options.http.host), server->port()));
+  const auto ended = wait_for_end(cli, ending, *worker);
+  const std::atomic<bool> at_once{false};  // a second signal ends the process itself (cli.cpp)
+  if (ended) server->drain(at_once);
+  return ended;
+}
+
+void add_http_options(CLI::App& command, ServeOptions& options) {
+  auto& http = options.http;
+  command.add_option("--host", http.host, "Address to listen on")->capture_default_str();
+  command.add_option("--port", http.port, "Port to listen on; 0 takes a free one")
+      ->capture_default_str()
+      ->check(CLI::Range(0, 65535));
+  command.add_option("--api-key", http.api_keys, "Keys of which a request must bring one (MHUB_API_KEY, VLLM_API_KEY)");
+  command.add_flag("--insecure", http.insecure, "Allow a --host other than loopback without an API key");
+  command.add_option("--served-model-name", http.served_model_names,
+                     "Names that requests use; default: MODEL as typed");
+  command.add_option("--allowed-origins", http.allowed_origins, "Origins that browsers may call from")
+      ->capture_default_str();
+  command
+      .add_option("--shutdown-timeout", http.shutdown_timeout_seconds, "Seconds that running answers get after SIGTERM")
+      ->capture_default_str()
+      ->check(CLI::Range(0.0, 86400.0));
+  command.add_option("--chat-template", options.chat_template,
+                     "Path or text of a chat template to use instead of the model's");
+  command.add_option("--log-level", options.log_level, "What goes to stderr")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"trace", "debug", "info", "warning", "error", "off"}));
+}
+
+void add_engine_options(CLI::App& command, ServeOptions& options) {
+  auto& engine = options.engine;
+  command
+      .add_option("--dtype", engine.dtype, "auto = the fast path; float32 = the mode that is compared with references")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"auto", "half", "float16", "bfloat16", "float", "float32"}));
+  command
+      .add_option("--max-model-len", options.max_model_len, "Tokens of prompt and answer together: 8192, 8k, 8K, auto")
+      ->capture_default_str();
+  command.add_option("--max-num-seqs", engine.max_num_seqs, "Sequences computed together")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 4096));
+  command.add_option("--max-num-batched-tokens", engine.max_num_batched_tokens, "Tokens computed in one step")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 1 << 20));
+  command
+      .add_option("--gpu-memory-utilization", engine.gpu_memory_utilization,
+                  "Share of the device's memory for weights and KV cache")
+      ->capture_default_str()
+      ->check(CLI::Range(0.01, 1.0));
+  command.add_option("--kv-cache-memory-bytes", options.kv_cache_memory_bytes,
+                     "Size of the KV cache, e.g. 2G or 512Mi");
+  command.add_option("--block-size", engine.block_size, "Tokens of a KV block")
+      ->capture_default_str()
+      ->check(CLI::IsMember({8, 16, 32, 64, 128}));
+  command.add_flag("--no-enable-prefix-caching", options.no_prefix_caching, "Do not share blocks between requests");
+  command.add_option("--max-queue", engine.max_queue, "Requests that may wait; more get 429")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 65536));
+  command
+      .add_option("--tensor-parallel-size", options.tensor_parallel_size,
+                  "Devices that share the model (1 in this build)")
+      ->capture_default_str();
+  command.add_option("--device", engine.device, "Where to compute")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"auto", "cpu", "cuda"}));
+  command.add_option("--load-format", engine.load_format, "dummy = random weights")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"auto", "dummy"}));
+  command.add_option("--seed", engine.seed, "Seed of dummy weights")->capture_default_str();
+  command.add_option("--threads", engine.num_threads, "CPU threads; 0 = one per physical core")
+      ->capture_default_str()
+      ->check(CLI::Range(0, 1024));
+}
+
+}  // namespace
+
+void add_serve(Cli& cli) {
+  const auto options = std::make_shared<ServeOptions>();
+  CLI::App* command = cli.command("serve", "Serve a model over the OpenAI-compatible API",
+                                  "  mhub serve HuggingFaceTB/SmolLM2-135M-Instruct\n"
+                                  "  mhub serve ./model.gguf --port 0 --served-model-name demo\n"
+                                  "  mhub serve qwen-int4 --host 0.0.0.0 --port 18005 --api-key token-abc123",
+                                  [&cli, options] { return serve(cli, *options); });
+  command->add_option("MODEL", options->model, "Installed model, directory or GGUF file")->required();
+  add_http_options(*command, *options);
+  add_engine_options(*command, *options);
+}
+
+}  // namespace mhub::apps

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "served_model.h"
+
+#include <fmt/format.h>
+
+#include "mhub/formats/gguf.h"
+#include "mhub/formats/mapped_file.h"
+
+namespace mhub::apps {
+namespace {
+
+namespace fs = std::filesystem;
+constexpr size_t kMaxTemplateBytes = 1u << 20;
+
+Result<std::string> template_text(const std::string& given) {
+  std::error_code error;
+  if (fs::is_regular_file(given, error)) return formats::read_text_file(given, kMaxTemplateBytes);
+  if (given.find('{') != std::string::npos) return given;
+  return Error{ErrorCode::kUsage,
+               fmt::format("--chat-template {}: no such file, and no template text either", printable(given)),
+               "give a path or the Jinja text", ""};
+}
+
+Result<void> compile_templates(std::vector<text::ChatTemplateSource> sources, TextSide& to) {
+  for (auto& source : sources) {
+    auto compiled = text::ChatTemplate::compile(std::move(source.source));
+    if (compiled) {
+      to.templates.emplace_back(source.name, std::make_shared<const text::ChatTemplate>(std::move(*compiled)));
+    } else {  // completions still work
+      to.notices.push_back(
+          fmt::format("chat template \"{}\" left out: {}", printable(source.name), compiled.error().one_line()));
+    }
+  }
+  return {};
+}
+
+Result<void> read_directory(const fs::path& dir, bool with_templates, bool tokenizer_optional, TextSide& to) {
+  std::error_code error;
+  const bool none = !fs::exists(dir / "tokenizer.json", error);
+  if (!none || !tokenizer_optional) {
+    MHUB_TRY(to.tokenizer, text::load_tokenizer(dir));
+  }
+  MHUB_TRY(to.defaults, formats::read_generation_defaults(dir));
+  if (!with_templates) return {};
+  MHUB_TRY(auto sources, text::read_chat_templates(dir));
+  return compile_templates(std::move(sources), to);
+}
+
+Result<void> read_gguf(const fs::path& file, bool with_templates, TextSide& to) {
+  MHUB_TRY(const formats::GgufFile gguf, formats::open_gguf(file));
+  MHUB_TRY(to.tokenizer, text::tokenizer_from_gguf(gguf));
+  if (!with_templates) return {};
+  return compile_templates(text::chat_templates_from_gguf(gguf), to);
+}
+
+}  // namespace
+
+Result<TextSide> load_text_side(const formats::ModelLocation& location, const std::string& chat_template,
+                                bool tokenizer_optional) {
+  TextSide side;
+  const bool own = chat_template.empty();
+  if (location.kind == formats::ModelLocation::Kind::kGguf) {
+    MHUB_CHECK_OK(read_gguf(location.path, own, side));
+  } else {
+    MHUB_CHECK_OK(read_directory(location.path, own, tokenizer_optional, side));
+  }
+  if (!own) {
+    MHUB_TRY(std::string source, template_text(chat_template));
+    auto compiled = text::ChatTemplate::compile(std::move(source));
+    if (!compiled) {
+      return Error{ErrorCode::kUsage, fmt::format("--chat-template: {}", compiled.error().message),
+                   compiled.error().hint, ""};
+    }
+    side.templates.emplace_back("default", std::make_shared<const text::ChatTemplate>(std::move(*compiled)));
+  }
+  return side;
+}
+
+}  // namespace mhub::apps

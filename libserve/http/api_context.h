@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <atomic>
+#include <string>
+
+#include "metrics.h"
+#include "mhub/http/api_server.h"
+#include "mhub/httpd/server.h"
+#include "openai_types.h"
+#include "prompt_builder.h"
+
+namespace mhub::http {
+
+// What the routes of one server share. Everything but the three atomics is constant after construction or locks itself.
+struct ApiContext {
+  ApiContext(HttpConfig the_config, ServedModel the_model);
+
+  const HttpConfig config;
+  const ServedModel model;
+  const int64_t max_model_len, vocab_size;
+  const std::vector<TokenId> eos_token_ids;  // of model and tokenizer
+  const PromptBuilder prompts;
+  Metrics metrics;
+  std::atomic<bool> draining{false};  // no new work
+  std::atomic<bool> cut{false};       // running work ends with an error
+  std::atomic<int> in_flight{0};      // generation requests being answered
+
+  RequestRules rules() const { return {vocab_size, model.defaults}; }
+  // Errors: kModelNotFound. Absent = the served model.
+  Result<void> check_model(const std::optional<std::string>& name) const;
+  const std::string& model_name(const std::optional<std::string>& asked) const;
+};
+
+// Base of a response's id: X-Request-Id, else the body's request_id, else random.
+std::string request_base_id(const httpd::Request& request, const std::optional<std::string>& from_body);
+
+// The X-Request-Id of a request when it may be echoed: at most 128 visible ASCII characters.
+const std::string* valid_request_id(const httpd::Request& request);
+
+}  // namespace mhub::http

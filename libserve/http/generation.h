@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <atomic>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "choice.h"
+#include "metrics.h"
+#include "mhub/engine/generator.h"
+#include "mhub/httpd/server.h"
+#include "prompt_builder.h"
+
+namespace mhub::http {
+
+struct Usage {
+  int64_t prompt_tokens = 0, completion_tokens = 0;
+};
+
+enum class RunEnd { kDone, kPeerGone, kFailed };
+
+// All choices of one request (prompts x n) on their way through the engine; choice index = prompt index * n + sample.
+// At most kMaxInFlight are with the engine at a time. Destroying it cancels what still runs.
+class Generation {
+ public:
+  static constexpr size_t kMaxInFlight = 64;
+  struct Plan {
+    std::vector<Prompt> prompts;
+    GenerationFields fields;
+    std::shared_ptr<const TextRules> rules;
+    std::vector<TokenId> eos_token_ids;
+    int64_t max_model_len = 0;
+    std::optional<int64_t> default_max_tokens;  // of the model, when the request says nothing
+  };
+  // Submits the first choices, so that a refusal still gets its own status. `generator` and `metrics` outlive this.
+  static Result<std::unique_ptr<Generation>> start(engine::Generator& generator, Metrics& metrics, const Plan& plan);
+
+  // Runs to the end. `sink` gets every delta, in the order of each choice, and returns false when its reader is gone.
+  // `cut` ends the run with an error (the server stops).
+  RunEnd run(const httpd::BodyWriter& peer, const std::atomic<bool>& cut,
+             const std::function<bool(ChoiceDelta&&)>& sink);
+
+  const Error& error() const { return error_; }  // after kFailed
+  Usage usage() const;
+  int64_t completion_tokens(int index) const { return choices_[static_cast<size_t>(index)].num_tokens(); }
+
+ private:
+  struct Running {
+    size_t choice;
+    std::unique_ptr<engine::TokenStream> stream;
+    Metrics::RequestTimer timer;
+  };
+  Generation(engine::Generator& generator, Metrics& metrics) : generator_(generator), metrics_(metrics) {}
+  Result<void> submit_next();
+  bool take(Running& running, engine::TokenDelta delta, const std::function<bool(ChoiceDelta&&)>& sink, RunEnd& end);
+
+  engine::Generator& generator_;
+  Metrics& metrics_;
+  std::vector<Choice> choices_;
+  std::deque<engine::GenerationRequest> pending_;  // of choices_[next_choice_] on
+  size_t next_choice_ = 0;
+  std::vector<Running> running_;
+  int64_t prompt_tokens_ = 0;
+  Error error_;
+};
+
+}  // namespace mhub::http
