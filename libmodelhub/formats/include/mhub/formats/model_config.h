@@ -68,7 +68,7 @@ struct GenerationDefaults {
 };
 
 // Reads config.json (+ generation_config.json). Every number is range checked and cross checked (heads divide, sizes
-// positive, limits of docs/limits); unknown spelling of a field that matters, an unknown rope type or quantization
+// positive, limits of README.md); unknown spelling of a field that matters, an unknown rope type or quantization
 // method is kBadModel with a JSON pointer, never a default.
 Result<ModelConfig> read_model_config(const std::filesystem::path& dir);
 Result<ModelConfig> model_config_from_gguf(const GgufFile& gguf);
