@@ -66,7 +66,10 @@ function(mhub_add_test name)
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
   add_test(NAME ${name} COMMAND ${name} ${A_ARGS})
   set_tests_properties(${name} PROPERTIES LABELS ${A_LABEL} TIMEOUT ${A_TIMEOUT}
-    ENVIRONMENT "MHUB_SOURCE_DIR=${PROJECT_SOURCE_DIR};MHUB_BIN=${CMAKE_BINARY_DIR}/bin/mhub;MHUB_SHARED_DIR=${MHUB_SHARED_DIR}")
+    ENVIRONMENT "MHUB_SOURCE_DIR=${PROJECT_SOURCE_DIR};MHUB_BIN=${CMAKE_BINARY_DIR}/bin/mhub")
+  if(MHUB_SHARED_DIR)  # unset and empty are not the same to a test
+    set_property(TEST ${name} APPEND PROPERTY ENVIRONMENT "MHUB_SHARED_DIR=${MHUB_SHARED_DIR}")
+  endif()
   foreach(source ${A_SOURCES})
     get_filename_component(absolute ${source} ABSOLUTE)
     set_property(GLOBAL APPEND PROPERTY MHUB_TEST_SOURCES ${absolute})
