@@ -109,11 +109,10 @@ struct Ending {
   std::optional<Error> gave_up;  // guarded by mutex
 };
 
-void report_throughput(const engine::EngineStats& before, const engine::EngineStats& now) {
+void report_throughput(const engine::EngineStats& before, const engine::EngineStats& now, double period) {
   const uint64_t prompt = now.prompt_tokens - before.prompt_tokens,
                  generated = now.generation_tokens - before.generation_tokens;
   if (prompt == 0 && generated == 0 && now.running == 0 && now.waiting == 0) return;
-  const double period = std::chrono::duration<double>(kReportEvery).count();
   const auto share = [](auto part, auto whole) {
     return whole > 0 ? 100.0 * static_cast<double>(part) / static_cast<double>(whole) : 0.0;
   };
@@ -126,13 +125,16 @@ void report_throughput(const engine::EngineStats& before, const engine::EngineSt
 
 Result<void> wait_for_end(const Cli& cli, Ending& ending, const engine::Generator& generator) {
   engine::EngineStats before = generator.stats();
+  auto last = std::chrono::steady_clock::now();
   std::unique_lock lock(ending.mutex);
   while (!cli.stop_token().stop_requested() && !ending.gave_up) {
     ending.changed.wait_for(lock, cli.stop_token(), kReportEvery, [&] { return ending.gave_up.has_value(); });
     lock.unlock();
     const engine::EngineStats now = generator.stats();
-    report_throughput(before, now);
+    const auto time = std::chrono::steady_clock::now();
+    report_throughput(before, now, std::chrono::duration<double>(time - last).count());
     before = now;
+    last = time;
     lock.lock();
   }
   if (ending.gave_up) return *ending.gave_up;
