@@ -2,7 +2,6 @@
 #include "api_keys.h"
 
 #include <algorithm>
-#include <cstring>
 
 namespace mhub::http {
 namespace {
@@ -25,7 +24,7 @@ std::optional<std::string_view> bearer_token(std::string_view value) {
 ApiKeys::PaddedKey ApiKeys::pad(std::string_view key) {
   PaddedKey out;
   out.size = key.size();
-  std::memcpy(out.bytes.data(), key.data(), std::min(key.size(), kMaxKeyBytes));
+  std::copy_n(key.begin(), std::min(key.size(), kMaxKeyBytes), out.bytes.begin());
   return out;
 }
 
