@@ -5,7 +5,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 model=HuggingFaceTB/SmolLM2-135M-Instruct
-question=${QUESTION:-"What is the capital of France? Answer in one sentence."}
+question=${QUESTION:-"Explain in one sentence what a database is."}
 state=.demo
 mhub=build/release/bin/mhub
 mkdir -p "$state"
