@@ -75,6 +75,7 @@ Result<LoadedEngine> load_engine(const EngineConfig& config) {
   }
   kernels::BackendOptions backend_options;
   MHUB_TRY(backend_options.compute, model::compute_for_dtype(config.dtype));
+  backend_options.half_dtype = model::half_dtype(config.dtype);
   backend_options.num_threads = config.num_threads;
   MHUB_TRY(auto backend, model::make_backend(config.device, backend_options, config.backend_path));
   MHUB_TRY(auto model, model::LoadedModel::load(std::move(backend), runner_options(config, load_format)));

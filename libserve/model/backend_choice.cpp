@@ -37,6 +37,10 @@ Result<kernels::Compute> compute_for_dtype(std::string_view dtype) {
                "use auto, half, float16, bfloat16, float or float32", "dtype"};
 }
 
+kernels::DType half_dtype(std::string_view dtype) {
+  return dtype == "half" || dtype == "float16" ? kernels::DType::kF16 : kernels::DType::kBF16;
+}
+
 Result<std::unique_ptr<kernels::Backend>> make_backend(std::string_view device, const kernels::BackendOptions& options,
                                                        std::string_view cuda_search_path) {
   if (device == "cpu") return make_cpu(options);

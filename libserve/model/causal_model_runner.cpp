@@ -13,15 +13,22 @@
 namespace mhub::model {
 
 CausalModelRunner::CausalModelRunner(Parts parts)
-    : parts_(std::move(parts)), host_visible_(parts_.backend->facts().name == "cpu") {}
+    : parts_(std::move(parts)), host_visible_(parts_.backend->host_visible()) {}
 
 kernels::TensorView CausalModelRunner::run(kernels::KvCache& cache) {
   return parts_.model->forward({*parts_.backend, batch_, parts_.workspace, parts_.rope, cache});
 }
 
+std::span<float> CausalModelRunner::host_row(kernels::TensorView logits, int64_t row) {
+  const auto width = static_cast<size_t>(logits.cols);
+  if (host_visible_) return {logits.f32_row(row), width};
+  host_logits_.resize(width);
+  parts_.backend->copy_to_host(host_logits_.data(), logits.f32_row(row), width * sizeof(float));
+  return host_logits_;
+}
+
 template <typename Use>
 void CausalModelRunner::for_each_logits(kernels::TensorView hidden, std::span<const int32_t> hidden_rows, Use use) {
-  const auto vocab = static_cast<size_t>(parts_.config.vocab_size);
   const auto chunk = static_cast<size_t>(parts_.workspace_size.max_logit_rows);
   for (size_t begin = 0; begin < hidden_rows.size(); begin += chunk) {
     const size_t count = std::min(chunk, hidden_rows.size() - begin);
@@ -29,15 +36,7 @@ void CausalModelRunner::for_each_logits(kernels::TensorView hidden, std::span<co
     const auto logits = parts_.workspace.logits.rows_at(0, static_cast<int64_t>(count));
     parts_.backend->gather_rows(sampled, hidden, hidden_rows.subspan(begin, count));
     parts_.model->compute_logits(*parts_.backend, logits, sampled);
-    for (size_t i = 0; i < count; ++i) {
-      float* row = logits.f32_row(static_cast<int64_t>(i));
-      if (!host_visible_) {
-        host_logits_.resize(vocab);
-        parts_.backend->copy_to_host(host_logits_.data(), row, vocab * sizeof(float));
-        row = host_logits_.data();
-      }
-      use(begin + i, std::span<float>(row, vocab));
-    }
+    use(begin, logits);
   }
 }
 
@@ -60,37 +59,76 @@ void CausalModelRunner::collect_wanted(std::span<const StepRow> rows) {
   for (const auto& wanted : wanted_) wanted_rows_.push_back(wanted.hidden_row);
 }
 
+void CausalModelRunner::use_host_logits(const WantedLogits& wanted, std::span<float> logits, const StepRow& row,
+                                        RowResult& result) {
+  if (wanted.next_token < 0) {
+    RowResult sampled = sampler_.sample(logits, row);
+    sampled.prompt_logprobs = std::move(result.prompt_logprobs);
+    sampled.non_finite = sampled.non_finite || result.non_finite;
+    result = std::move(sampled);
+    return;
+  }
+  const RowMax max = row_max(logits);
+  if (!max.finite || static_cast<size_t>(wanted.next_token) >= logits.size()) {
+    result.non_finite = true;
+    return;
+  }
+  result.prompt_logprobs.push_back(position_logprobs(logits, max, wanted.next_token, row.params->prompt_logprobs));
+}
+
+void CausalModelRunner::use_logits(size_t first, kernels::TensorView logits, std::span<const StepRow> rows,
+                                   std::span<RowResult> results) {
+  logits = logits.cols_at(0, parts_.sampled_vocab);
+  const auto on_device = [&](const WantedLogits& wanted) {
+    return wanted.next_token < 0 && Sampler::reads_logits_alone(rows[wanted.step_row]);
+  };
+  const auto count = static_cast<size_t>(logits.rows);
+  const auto wanted = std::span(wanted_).subspan(first, count);
+  bool drawn = false;
+  if (!host_visible_ && std::any_of(wanted.begin(), wanted.end(), on_device)) {
+    specs_.assign(count, {});
+    for (size_t i = 0; i < count; ++i) {
+      if (on_device(wanted[i])) specs_[i] = Sampler::spec_of(rows[wanted[i].step_row]);
+    }
+    sampled_.resize(count);
+    drawn = parts_.backend->sample(sampled_, logits, specs_);
+  }
+  for (size_t i = 0; i < count; ++i) {
+    RowResult& result = results[wanted[i].step_row];
+    if (!drawn || !on_device(wanted[i])) {
+      use_host_logits(wanted[i], host_row(logits, static_cast<int64_t>(i)), rows[wanted[i].step_row], result);
+    } else if (sampled_[i] >= 0) {
+      result.token = sampled_[i];
+    } else {
+      result.non_finite = true;
+    }
+  }
+}
+
 std::vector<RowResult> CausalModelRunner::step(std::span<const StepRow> rows) {
   std::vector<RowResult> results(rows.size());
   if (rows.empty()) return results;
   batch_.clear();
+  bool decode = true;  // one token a sequence, each followed by sampling: such steps repeat
   for (const StepRow& row : rows) {
     MHUB_CHECK(row.first_position + static_cast<int64_t>(row.tokens.size()) <= max_model_len());
     batch_.add(row.tokens, row.first_position, row.block_table, block_size());
+    decode = decode && row.tokens.size() == 1 && row.sample && !row.want_prompt_logprobs;
   }
+  const int64_t padded = decode ? parts_.backend->replay_rows(batch_.num_tokens()) : 0;
+  if (padded > 0) batch_.pad(padded);
   batch_.finish();
   MHUB_CHECK(batch_.num_tokens() <= parts_.workspace_size.max_tokens);
-  const auto hidden = run(*parts_.cache);
+  parts_.backend->begin_step(batch_.inputs());
   collect_wanted(rows);
-  for_each_logits(hidden, wanted_rows_, [&](size_t index, std::span<float> logits) {
-    const WantedLogits& wanted = wanted_[index];
-    const StepRow& row = rows[wanted.step_row];
-    RowResult& result = results[wanted.step_row];
-    logits = logits.first(static_cast<size_t>(parts_.sampled_vocab));
-    if (wanted.next_token < 0) {
-      RowResult sampled = sampler_.sample(logits, row);
-      sampled.prompt_logprobs = std::move(result.prompt_logprobs);
-      sampled.non_finite = sampled.non_finite || result.non_finite;
-      result = std::move(sampled);
-      return;
-    }
-    const RowMax max = row_max(logits);
-    if (!max.finite || static_cast<size_t>(wanted.next_token) >= logits.size()) {
-      result.non_finite = true;
-      return;
-    }
-    result.prompt_logprobs.push_back(position_logprobs(logits, max, wanted.next_token, row.params->prompt_logprobs));
-  });
+  if (padded > 0) {
+    const auto logits = parts_.workspace.logits.rows_at(0, padded);
+    parts_.backend->replay(0, [&] { parts_.model->compute_logits(*parts_.backend, logits, run(*parts_.cache)); });
+    use_logits(0, logits.rows_at(0, static_cast<int64_t>(rows.size())), rows, results);
+    return results;
+  }
+  for_each_logits(run(*parts_.cache), wanted_rows_,
+                  [&](size_t first, kernels::TensorView logits) { use_logits(first, logits, rows, results); });
   return results;
 }
 
@@ -124,11 +162,14 @@ void CausalModelRunner::forward_logits(std::span<const int32_t> tokens,
     batch_.add(tokens.subspan(static_cast<size_t>(first), static_cast<size_t>(count)), static_cast<int32_t>(first),
                table, block_size());
     batch_.finish();
+    parts_.backend->begin_step(batch_.inputs());
     const auto hidden = run(cache);
     all_rows.resize(static_cast<size_t>(count));
     std::iota(all_rows.begin(), all_rows.end(), 0);
-    for_each_logits(hidden, all_rows,
-                    [&](size_t index, std::span<float> logits) { sink(first + static_cast<int64_t>(index), logits); });
+    for_each_logits(hidden, all_rows, [&](size_t begin, kernels::TensorView logits) {
+      for (int64_t row = 0; row < logits.rows; ++row)
+        sink(first + static_cast<int64_t>(begin) + row, host_row(logits, row));
+    });
   }
 }
 

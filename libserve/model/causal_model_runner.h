@@ -48,10 +48,17 @@ class CausalModelRunner final : public LoadedModel {
     int32_t next_token = -1;  // of a prompt position; -1: sample
   };
   kernels::TensorView run(kernels::KvCache& cache);  // over batch_
-  // Calls use(index, logits) for each of hidden_rows, a chunk of rows at a time. logits may be changed.
+  // Calls use(first, logits) for each of hidden_rows, a chunk at a time; logits row i is that of hidden_rows[first +
+  // i].
   template <typename Use>
   void for_each_logits(kernels::TensorView hidden, std::span<const int32_t> hidden_rows, Use use);
+  // A row of logits where the host may read and change it, valid until the next call.
+  std::span<float> host_row(kernels::TensorView logits, int64_t row);
   void collect_wanted(std::span<const StepRow> rows);
+  // Samples, or reads prompt logprobs, for wanted_[first + i] from logits row i.
+  void use_logits(size_t first, kernels::TensorView logits, std::span<const StepRow> rows,
+                  std::span<RowResult> results);
+  void use_host_logits(const WantedLogits& wanted, std::span<float> logits, const StepRow& row, RowResult& result);
   kernels::KvCache& evaluation_cache(int64_t blocks);
 
   Parts parts_;
@@ -61,6 +68,8 @@ class CausalModelRunner final : public LoadedModel {
   std::vector<WantedLogits> wanted_;
   std::vector<int32_t> wanted_rows_;
   std::vector<float> host_logits_;
+  std::vector<kernels::SampleSpec> specs_;
+  std::vector<int32_t> sampled_;
   std::unique_ptr<kernels::KvCache> evaluation_cache_;
   int64_t evaluation_blocks_ = 0;
 };

@@ -49,8 +49,10 @@ Result<OpenedModel> open_model(const RunnerOptions& options) {
   return model;
 }
 
-std::string_view compute_name(kernels::Compute compute) {
-  return compute == kernels::Compute::kFloat32 ? "float32" : "fast";
+std::string compute_name(const kernels::Backend& backend) {
+  if (backend.compute() == kernels::Compute::kFloat32) return "float32";
+  const auto activation = backend.activation_dtype();
+  return activation == kernels::DType::kF32 ? "fast" : std::string(kernels::dtype_info(activation).name);
 }
 
 Result<RopeTable> make_rope(kernels::Backend& backend, const formats::ModelConfig& config, const Checkpoint& checkpoint,
@@ -83,10 +85,12 @@ Result<std::unique_ptr<LoadedModel>> LoadedModel::load(std::unique_ptr<kernels::
   CausalModelRunner::Parts parts;
   parts.kv_dtype = compute == kernels::Compute::kFloat32 ? kernels::DType::kF32 : backend->preferred_kv_dtype();
   parts.kv_shape = {config.num_hidden_layers, 0, options.block_size, config.num_key_value_heads, config.head_dim};
-  parts.workspace_size = Workspace::size(config, options.max_num_batched_tokens);
+  parts.workspace_size = Workspace::size(
+      config,
+      {options.max_num_batched_tokens, backend->replay_rows(options.max_num_seqs), backend->activation_dtype()});
   const kernels::DeviceFacts device = backend->facts();
   MemoryDemand demand;
-  demand.weights_bytes = opened.checkpoint->total_bytes();
+  demand.weights_bytes = opened.checkpoint->bytes_on(*backend);
   demand.workspace_bytes = parts.workspace_size.bytes;
   demand.rope_bytes_per_token = static_cast<uint64_t>(rotary_dim(config)) * sizeof(float);
   demand.block_bytes = parts.kv_shape.block_bytes(parts.kv_dtype);
@@ -95,7 +99,7 @@ Result<std::unique_ptr<LoadedModel>> LoadedModel::load(std::unique_ptr<kernels::
   MHUB_TRY(parts.plan, plan_memory(demand, options, device));
   parts.plan.kv_dtype = kernels::dtype_info(parts.kv_dtype).name;
   parts.plan.device = device.description;
-  parts.plan.compute = compute_name(compute);
+  parts.plan.compute = compute_name(*backend);
   parts.kv_shape.num_blocks = parts.plan.num_blocks;
   parts.sampled_vocab =
       options.sampled_vocab > 0 ? std::min(options.sampled_vocab, config.vocab_size) : config.vocab_size;

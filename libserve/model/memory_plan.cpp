@@ -47,7 +47,12 @@ uint64_t kv_budget(const MemoryDemand& d, const RunnerOptions& o, const kernels:
                    int64_t wanted_len) {
   auto usable = static_cast<uint64_t>(o.gpu_memory_utilization * static_cast<double>(device.memory_bytes));
   const bool cpu = device.name == "cpu";
-  if (cpu) usable = std::min(usable, device.memory_available_bytes);
+  if (cpu) {
+    usable = std::min(usable, device.memory_available_bytes);
+  } else {  // what is taken already (the driver's own, other processes) counts as used
+    const uint64_t taken = device.memory_bytes - std::min(device.memory_bytes, device.memory_available_bytes);
+    usable -= std::min(usable, taken);
+  }
   uint64_t budget = usable > fixed ? usable - fixed : 0;
   if (cpu) {
     const auto one_sequence = static_cast<uint64_t>(blocks_for(wanted_len, o.block_size)) * d.block_bytes;

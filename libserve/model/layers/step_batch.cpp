@@ -35,6 +35,17 @@ void StepBatch::add(std::span<const int32_t> ids, int32_t first_position, std::s
   max_blocks = std::max(max_blocks, static_cast<int64_t>(blocks));
 }
 
+void StepBatch::pad(int64_t rows) {
+  while (num_tokens() < rows) {
+    tokens.push_back(0);
+    positions.push_back(0);
+    slot_mapping.push_back(-1);
+    cu_seqlens_q.push_back(static_cast<int32_t>(tokens.size()));
+    seq_lens.push_back(0);
+    tables_.emplace_back();
+  }
+}
+
 void StepBatch::finish() {
   block_tables.assign(tables_.size() * static_cast<size_t>(max_blocks), 0);
   for (size_t s = 0; s < tables_.size(); ++s)

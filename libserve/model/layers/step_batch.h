@@ -21,8 +21,11 @@ struct StepBatch {
   // Precondition: block_table covers first_position + ids.size() positions of block_size.
   void add(std::span<const int32_t> ids, int32_t first_position, std::span<const int32_t> block_table,
            int64_t block_size);
+  // Adds sequences of one token that nothing is read from or written to, up to `rows` tokens.
+  void pad(int64_t rows);
   // After the last add(): lays the block tables out as one matrix.
   void finish();
+  kernels::StepInputs inputs() const { return {tokens, positions, slot_mapping, attention()}; }
   kernels::AttentionMetadata attention() const { return {cu_seqlens_q, seq_lens, block_tables, max_blocks}; }
 
  private:

@@ -11,10 +11,10 @@ namespace mhub::model {
 namespace {
 
 constexpr uint64_t kLogitsBytes = 64u << 20;  // logits are made in chunks of rows of about this size
-constexpr int64_t kAlignFloats = 16;
+constexpr int64_t kAlignElements = 16;
 
-int64_t padded(int64_t floats) {
-  return (floats + kAlignFloats - 1) / kAlignFloats * kAlignFloats;
+int64_t padded(int64_t elements) {
+  return (elements + kAlignElements - 1) / kAlignElements * kAlignElements;
 }
 
 struct Widths {
@@ -31,22 +31,24 @@ Widths widths_of(const formats::ModelConfig& c) {
           c.vocab_size};
 }
 
-kernels::TensorView view(float* data, int64_t rows, int64_t cols) {
-  return {data, kernels::DType::kF32, rows, cols, padded(cols)};
+uint64_t size_of(kernels::DType dtype) {
+  return kernels::dtype_info(dtype).block_bytes;
 }
 
 }  // namespace
 
-Workspace::Size Workspace::size(const formats::ModelConfig& config, int64_t max_num_batched_tokens) {
+Workspace::Size Workspace::size(const formats::ModelConfig& config, const Need& need) {
   const Widths w = widths_of(config);
   Size size;
-  size.max_tokens = max_num_batched_tokens;
+  size.max_tokens = std::max(need.tokens, need.rows_at_once);
+  size.activation = need.activation;
   const auto row_bytes = static_cast<uint64_t>(padded(w.vocab)) * sizeof(float);
   size.max_logit_rows = std::clamp<int64_t>(static_cast<int64_t>(kLogitsBytes / row_bytes), 8, 512);
-  size.max_logit_rows = std::min(size.max_logit_rows, max_num_batched_tokens);
-  const int64_t floats = size.max_tokens * (3 * padded(w.hidden) + w.scratch()) +
-                         size.max_logit_rows * (padded(w.hidden) + padded(w.vocab));
-  size.bytes = static_cast<uint64_t>(floats) * sizeof(float);
+  size.max_logit_rows = std::min(std::max(size.max_logit_rows, need.rows_at_once), size.max_tokens);
+  const int64_t activations =
+      size.max_tokens * (3 * padded(w.hidden) + w.scratch()) + size.max_logit_rows * padded(w.hidden);
+  size.bytes = static_cast<uint64_t>(activations) * size_of(size.activation) +
+               static_cast<uint64_t>(size.max_logit_rows * padded(w.vocab)) * sizeof(float);
   return size;
 }
 
@@ -60,23 +62,24 @@ Result<Workspace> Workspace::make(kernels::Backend& backend, const formats::Mode
                  "lower --max-num-batched-tokens", ""};
   }
   const Widths w = widths_of(config);
-  float* next = static_cast<float*>(ws.memory_->data());
-  const auto take = [&next](int64_t rows, int64_t cols) {
-    const auto taken = view(next, rows, cols);
-    next += rows * padded(cols);
+  auto* next = static_cast<std::byte*>(ws.memory_->data());
+  const auto take = [&next](int64_t rows, int64_t cols, kernels::DType dtype) {
+    const kernels::TensorView taken{next, dtype, rows, cols, padded(cols)};
+    next += static_cast<uint64_t>(rows * padded(cols)) * size_of(dtype);
     return taken;
   };
-  ws.residual = take(size.max_tokens, w.hidden);
-  ws.normed = take(size.max_tokens, w.hidden);
-  ws.output = take(size.max_tokens, w.hidden);
-  ws.sampled = take(size.max_logit_rows, w.hidden);
-  ws.logits = take(size.max_logit_rows, w.vocab);
-  float* const scratch = next;
-  ws.qkv = take(size.max_tokens, w.qkv);
-  ws.attention = take(size.max_tokens, w.attention);
+  const kernels::DType activation = size.activation;
+  ws.logits = take(size.max_logit_rows, w.vocab, kernels::DType::kF32);
+  ws.residual = take(size.max_tokens, w.hidden, activation);
+  ws.normed = take(size.max_tokens, w.hidden, activation);
+  ws.output = take(size.max_tokens, w.hidden, activation);
+  ws.sampled = take(size.max_logit_rows, w.hidden, activation);
+  std::byte* const scratch = next;
+  ws.qkv = take(size.max_tokens, w.qkv, activation);
+  ws.attention = take(size.max_tokens, w.attention, activation);
   next = scratch;
-  ws.gate_up = take(size.max_tokens, w.gate_up);
-  ws.activated = take(size.max_tokens, w.activated);
+  ws.gate_up = take(size.max_tokens, w.gate_up, activation);
+  ws.activated = take(size.max_tokens, w.activated, activation);
   return ws;
 }
 

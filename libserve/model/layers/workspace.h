@@ -20,15 +20,21 @@ struct Workspace {
   kernels::TensorView gate_up;    // [T, 2 * intermediate_size]
   kernels::TensorView activated;  // [T, intermediate_size]
   kernels::TensorView sampled;    // [R, hidden_size] the rows whose logits are wanted
-  kernels::TensorView logits;     // [R, vocab_size]
+  kernels::TensorView logits;     // [R, vocab_size] float32
 
+  struct Need {
+    int64_t tokens = 0;        // of one step
+    int64_t rows_at_once = 0;  // logits of so many rows must fit at a time (0 = any number)
+    kernels::DType activation = kernels::DType::kF32;
+  };
   struct Size {
     int64_t max_tokens = 0;
     int64_t max_logit_rows = 0;
     uint64_t bytes = 0;
+    kernels::DType activation = kernels::DType::kF32;
   };
   // The one statement of what a step needs; make() allocates exactly this.
-  static Size size(const formats::ModelConfig& config, int64_t max_num_batched_tokens);
+  static Size size(const formats::ModelConfig& config, const Need& need);
   // kDevice when the device has not that much memory.
   static Result<Workspace> make(kernels::Backend& backend, const formats::ModelConfig& config, const Size& size);
 

@@ -18,6 +18,7 @@ struct Candidate {
 class ExponentialRace {
  public:
   ExponentialRace(uint64_t seed, uint64_t output_index);
+  uint64_t key() const { return key_; }
   // Preconditions: some weight is positive.
   int32_t winner(std::span<const Candidate> candidates) const;
   // weights[token].

@@ -27,6 +27,22 @@ bool changes_logits(const StepRow& row) {
 
 }  // namespace
 
+bool Sampler::reads_logits_alone(const StepRow& row) {
+  return row.params->logprobs < 0 && !changes_logits(row);
+}
+
+kernels::SampleSpec Sampler::spec_of(const StepRow& row) {
+  const SamplingParams& params = *row.params;
+  kernels::SampleSpec spec;
+  if (params.greedy()) return spec;
+  spec.temperature = params.temperature;
+  spec.top_k = params.top_k;
+  spec.top_p = params.top_p;
+  spec.min_p = params.min_p;
+  spec.race_key = ExponentialRace(params.seed, row.output.size()).key();
+  return spec;
+}
+
 RowResult Sampler::sample(std::span<float> logits, const StepRow& row) {
   MHUB_CHECK(row.params != nullptr && !logits.empty());
   const SamplingParams& params = *row.params;

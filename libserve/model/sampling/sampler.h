@@ -18,6 +18,9 @@ class Sampler {
   // logits (of the ids that may be sampled) are changed in place. Uses row.params, prompt and output.
   // The result has a token (and logprobs, when asked for), or non_finite.
   RowResult sample(std::span<float> logits, const StepRow& row);
+  // Whether the token depends on nothing but the row's logits and spec_of(row), and nothing else is asked for.
+  static bool reads_logits_alone(const StepRow& row);
+  static kernels::SampleSpec spec_of(const StepRow& row);
 
  private:
   void apply_bias_and_penalties(std::span<float> logits, const StepRow& row);

@@ -73,19 +73,20 @@ Checkpoint Checkpoint::dummy(const formats::ModelConfig& config, std::vector<Wei
   checkpoint.dummy_ = DummyRecipe{config, seed};
   for (auto& spec : specs) {
     if (!spec.required && config.tie_word_embeddings) continue;
-    CheckpointWeight weight;
-    weight.bytes = dummy_bytes(spec, config);
-    checkpoint.weights_.emplace(spec.name, std::move(weight));
+    checkpoint.weights_.emplace(spec.name, dummy_shape(spec, config));
     std::string name = spec.name;
     checkpoint.dummy_specs_.emplace(std::move(name), std::move(spec));
   }
   return checkpoint;
 }
 
-CheckpointWeight Checkpoint::weight(std::string_view name) const {
+CheckpointWeight Checkpoint::weight(std::string_view name, bool stand_ins) const {
   if (dummy_) {
     const auto spec = dummy_specs_.find(name);
     MHUB_CHECK(spec != dummy_specs_.end());
+    if (stand_ins) {
+      if (auto stand_in = dummy_stand_in(spec->second, dummy_->config, dummy_->seed)) return *std::move(stand_in);
+    }
     return dummy_weight(spec->second, dummy_->config, dummy_->seed);
   }
   const auto found = weights_.find(name);
@@ -104,6 +105,16 @@ std::vector<float> Checkpoint::vector(std::string_view name) const {
 uint64_t Checkpoint::total_bytes() const {
   uint64_t total = 0;
   for (const auto& [name, weight] : weights_) total += weight.bytes;
+  return total;
+}
+
+uint64_t Checkpoint::bytes_on(const kernels::Backend& backend) const {
+  uint64_t total = 0;
+  for (const auto& [name, weight] : weights_) {
+    const auto& source = weight.source;
+    total += source.rows == 1 ? static_cast<uint64_t>(source.cols) * sizeof(float)
+                              : backend.prepared_bytes(source, weight.bytes);
+  }
   return total;
 }
 

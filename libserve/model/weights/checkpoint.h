@@ -11,7 +11,7 @@
 
 #include "mhub/base/result.h"
 #include "mhub/formats/model_config.h"
-#include "mhub/kernels/matrix.h"
+#include "mhub/kernels/backend.h"
 #include "weights/weight_table.h"
 
 namespace mhub::model {
@@ -36,13 +36,15 @@ class Checkpoint {
   static Checkpoint dummy(const formats::ModelConfig& config, std::vector<WeightSpec> specs, uint64_t seed);
 
   bool has(std::string_view name) const { return weights_.contains(name); }
-  // Precondition: has(name). A dummy's bytes are made by the call and live as long as the result.
-  CheckpointWeight weight(std::string_view name) const;
+  // Precondition: has(name). A dummy's bytes are made by the call and live as long as the result; with `stand_ins` a
+  // dummy of a float type has only a key (MatrixSource::random_key).
+  CheckpointWeight weight(std::string_view name, bool stand_ins = false) const;
   // Precondition: has(name).
   std::vector<float> vector(std::string_view name) const;
   // The model's bytes stay in memory (mapped files) as long as this object does.
   bool in_place() const { return !dummy_; }
-  uint64_t total_bytes() const;
+  uint64_t total_bytes() const;                              // in the model's files
+  uint64_t bytes_on(const kernels::Backend& backend) const;  // once loaded there
   // Rows of q_proj and k_proj are in interleaved rope order (GGUF files of the llama family).
   bool interleaved_rope() const { return interleaved_rope_; }
   // Divisors of the rope frequencies (GGUF's rope_freqs.weight); empty when the file has none.

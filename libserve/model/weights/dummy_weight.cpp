@@ -56,21 +56,32 @@ float spread(uint64_t bits) {
 
 }  // namespace
 
-uint64_t dummy_bytes(const WeightSpec& spec, const formats::ModelConfig& config) {
+CheckpointWeight dummy_shape(const WeightSpec& spec, const formats::ModelConfig& config) {
   const Layout layout = layout_of(spec, config);
-  return layout.code_bytes + layout.scale_bytes;
+  const bool vector = spec.kind == WeightKind::kVector;
+  CheckpointWeight weight;
+  weight.source.dtype = layout.dtype;
+  weight.source.rows = vector ? 1 : spec.rows;
+  weight.source.cols = vector ? spec.rows : spec.cols;
+  weight.source.group_size = layout.group_size;
+  weight.bytes = layout.code_bytes + layout.scale_bytes;
+  return weight;
+}
+
+std::optional<CheckpointWeight> dummy_stand_in(const WeightSpec& spec, const formats::ModelConfig& config,
+                                               uint64_t seed) {
+  if (spec.kind == WeightKind::kVector || layout_of(spec, config).quantized) return std::nullopt;
+  CheckpointWeight weight = dummy_shape(spec, config);
+  weight.source.random_key = hash_of(spec.name, seed);
+  return weight;
 }
 
 CheckpointWeight dummy_weight(const WeightSpec& spec, const formats::ModelConfig& config, uint64_t seed) {
   const Layout layout = layout_of(spec, config);
   auto bytes = std::make_shared<std::vector<std::byte>>(layout.code_bytes + layout.scale_bytes);
-  CheckpointWeight weight;
+  CheckpointWeight weight = dummy_shape(spec, config);
   const bool vector = spec.kind == WeightKind::kVector;
-  weight.source.dtype = layout.dtype;
-  weight.source.rows = vector ? 1 : spec.rows;
-  weight.source.cols = vector ? spec.rows : spec.cols;
   weight.source.data = bytes->data();
-  weight.bytes = bytes->size();
   const uint64_t key = hash_of(spec.name, seed);
   const bool norm = vector && spec.name.ends_with("norm.weight");
   const size_t width = layout.quantized ? 4 : kernels::dtype_info(layout.dtype).block_bytes;
@@ -88,7 +99,6 @@ CheckpointWeight dummy_weight(const WeightSpec& spec, const formats::ModelConfig
       store_le(at, value);
   }
   if (layout.quantized) {
-    weight.source.group_size = layout.group_size;
     weight.source.scales = bytes->data() + layout.code_bytes;
     for (size_t i = 0; i * 4 < layout.scale_bytes; ++i)
       store_le(bytes->data() + layout.code_bytes + i * 4, kSpread / (layout.dtype == DType::kU4 ? 8.0f : 128.0f));

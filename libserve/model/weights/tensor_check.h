@@ -32,7 +32,10 @@ std::string gguf_tensor_name(std::string_view hf_name);
 
 // Random weight of `spec`, the same for the same seed and name.
 CheckpointWeight dummy_weight(const WeightSpec& spec, const formats::ModelConfig& config, uint64_t seed);
-// Bytes that dummy_weight(spec) will hold.
-uint64_t dummy_bytes(const WeightSpec& spec, const formats::ModelConfig& config);
+// dummy_weight(spec) without its bytes; `bytes` says how many they are.
+CheckpointWeight dummy_shape(const WeightSpec& spec, const formats::ModelConfig& config);
+// The same values as a key that a back end makes them from; nullopt for vectors and quantized weights.
+std::optional<CheckpointWeight> dummy_stand_in(const WeightSpec& spec, const formats::ModelConfig& config,
+                                               uint64_t seed);
 
 }  // namespace mhub::model

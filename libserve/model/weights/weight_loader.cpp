@@ -40,7 +40,7 @@ Result<Linear> WeightLoader::linear(std::initializer_list<std::string> modules) 
   bool any_bias = false;
   uint64_t bytes = 0;
   for (const auto& module : modules) {
-    parts.push_back(checkpoint_.weight(module + ".weight"));
+    parts.push_back(checkpoint_.weight(module + ".weight", backend_.makes_random()));
     sources.push_back(parts.back().source);
     bytes += parts.back().bytes;
     const size_t rows = bias.size() + static_cast<size_t>(sources.back().rows);
@@ -53,7 +53,7 @@ Result<Linear> WeightLoader::linear(std::initializer_list<std::string> modules) 
   }
   // Bytes made while loading (dummy weights, repacked zero points) go away with `parts`.
   bool keep_source = checkpoint_.in_place();
-  for (const auto& part : parts) keep_source = keep_source && !part.owned;
+  for (const auto& part : parts) keep_source = keep_source && !part.owned && part.source.data != nullptr;
   Linear linear;
   std::string why;
   linear.weight = backend_.prepare(sources, keep_source, &why);
@@ -72,7 +72,7 @@ Result<RmsNorm> WeightLoader::rms_norm(const std::string& module, double eps) co
 }
 
 Result<std::unique_ptr<kernels::PreparedWeight>> WeightLoader::embedding(const std::string& module) const {
-  const CheckpointWeight table = checkpoint_.weight(module + ".weight");
+  const CheckpointWeight table = checkpoint_.weight(module + ".weight", backend_.makes_random());
   std::string why;
   auto prepared = backend_.prepare_embedding(table.source, checkpoint_.in_place() && !table.owned, &why);
   if (!prepared) return cannot_prepare(module, table.bytes, backend_.facts(), why);

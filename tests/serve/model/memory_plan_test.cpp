@@ -30,14 +30,16 @@ MemoryDemand demand() {
 TEST(MemoryPlan, GpuTakesItsShareUpToWhatAllSequencesNeed) {
   RunnerOptions options;
   options.gpu_memory_utilization = 0.5;
-  const auto plan = plan_memory(demand(), options, device("cuda", 8 * kGiB, kGiB));
+  const auto plan = plan_memory(demand(), options, device("cuda", 8 * kGiB, 8 * kGiB));
   ASSERT_TRUE(plan) << plan.error().one_line();
   EXPECT_EQ(plan->num_blocks, 4096 - 1024 - 64 - 2);  // MiB: half of 8 GiB less weights, workspace, rope table
   EXPECT_EQ(plan->kv_bytes, static_cast<uint64_t>(plan->num_blocks) * kMiB);
   EXPECT_EQ(plan->max_model_len, 4096);
   EXPECT_FALSE(plan->max_model_len_lowered);
+  // What is taken already counts into the share.
+  EXPECT_EQ(plan_memory(demand(), options, device("cuda", 8 * kGiB, 7 * kGiB))->num_blocks, plan->num_blocks - 1024);
   options.max_num_seqs = 2;
-  EXPECT_EQ(plan_memory(demand(), options, device("cuda", 8 * kGiB, kGiB))->num_blocks, 512);
+  EXPECT_EQ(plan_memory(demand(), options, device("cuda", 8 * kGiB, 8 * kGiB))->num_blocks, 512);
 }
 
 TEST(MemoryPlan, CpuPoolIsModestByDefault) {

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <stdexcept>
@@ -77,8 +78,9 @@ enum class Compute {
 
 struct BackendOptions {
   Compute compute = Compute::kFast;
-  int num_threads = 0;    // 0 = one per physical core available to the process
-  std::string force_isa;  // tests: "scalar", "avx2", "avx512"; empty = best
+  int num_threads = 0;              // 0 = one per physical core available to the process
+  std::string force_isa;            // tests: "scalar", "avx2", "avx512"; empty = best
+  DType half_dtype = DType::kBF16;  // what kFast computes in where the device multiplies 16-bit types: BF16 or F16
 };
 
 struct DeviceFacts {
@@ -104,14 +106,31 @@ struct AttentionMetadata {
   int64_t max_blocks = 0;
 };
 
+// What a step computes, known before its first operation. Host memory; the same spans are given to the operations.
+struct StepInputs {
+  std::span<const int32_t> tokens, positions, slot_mapping;  // [T]
+  AttentionMetadata attention;
+};
+
+// What sample() needs of a request: everything whose effect depends on one row of logits alone.
+struct SampleSpec {
+  float temperature = 0.0f;  // 0 = greedy (lowest id among equals)
+  int32_t top_k = 0;         // 0 = off
+  float top_p = 1.0f;
+  float min_p = 0.0f;
+  uint64_t race_key = 0;  // of the exponential race that draws (libserve/model/sampling/race.h)
+};
+
 // One abstract class per device. Thread-compatible: one thread drives it (the engine thread); it may use its own pool.
-// Activations are float32 [T, features] on the CPU. T may be 0 (no-op). Orders of parameters: outputs, inputs, weights,
-// scalars.
+// Activations are activation_dtype() [T, features]; logits are float32. T may be 0 (no-op). Orders of parameters:
+// outputs, inputs, weights, scalars. Operations may run behind the caller's back until copy_to_host() or sample().
 class Backend {
  public:
   virtual ~Backend() = default;
   virtual const DeviceFacts& facts() const = 0;
   virtual Compute compute() const = 0;
+  virtual DType activation_dtype() const { return DType::kF32; }
+  virtual bool host_visible() const { return true; }  // the host reads and writes Buffers and tensors where they are
 
   // --- memory ---
   // null when the device has not that much memory.
@@ -131,6 +150,36 @@ class Backend {
   // A table of rows to look up (token embedding); may also serve as the output matrix of linear() (tied weights).
   virtual std::unique_ptr<PreparedWeight> prepare_embedding(const MatrixSource& table, bool keep_source,
                                                             std::string* why) = 0;
+
+  // prepare() takes stand-ins of random bits (MatrixSource::random_key), so that none cross the bus.
+  virtual bool makes_random() const { return false; }
+  // Bytes on the device of a matrix that lies in `source_bytes` of a file, for planning. `source` needs no data.
+  virtual uint64_t prepared_bytes(const MatrixSource& source, uint64_t source_bytes) const {
+    static_cast<void>(source);
+    return source_bytes;
+  }
+
+  // --- a step as a whole ---
+  // Announces a step's inputs, so that they are copied once and not by each operation.
+  virtual void begin_step(const StepInputs& inputs) { static_cast<void>(inputs); }
+  // Rows to which a step of `rows` sequences with one token each should be padded to be recorded once and replayed;
+  // 0 = do not pad. Padding rows have slot -1 and a context of 0 tokens.
+  virtual int64_t replay_rows(int64_t rows) const {
+    static_cast<void>(rows);
+    return 0;
+  }
+  // Runs `operations`, which must issue the same operations on the same memory whenever `shape`, the padded row count
+  // and max_blocks of the announced step are the same. A back end may record them and skip the call later on.
+  virtual void replay(uint64_t shape, const std::function<void()>& operations) {
+    static_cast<void>(shape);
+    operations();
+  }
+  // Draws a token per row of logits float32 [specs.size(), V]; -1 where a row has no finite maximum. False when this
+  // back end leaves sampling to the host.
+  virtual bool sample(std::span<int32_t> out, TensorView logits, std::span<const SampleSpec> specs) {
+    static_cast<void>(out), static_cast<void>(logits), static_cast<void>(specs);
+    return false;
+  }
 
   // --- operations of a transformer step ---
   virtual void embedding(TensorView out, std::span<const int32_t> ids, const PreparedWeight& table) = 0;

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "mhub/kernels/dtype.h"
@@ -27,6 +28,10 @@ struct MatrixSource {
   // pf = 8 (kU4) or 4 (kI8), stored with the same offset (8 or 128). null = symmetric (zero 0).
   const void* zeros = nullptr;
   bool packed_i8 = false;
+  // A stand-in without bytes (data null, dtype kF32 or kBF16), only for back ends whose makes_random() is true: element
+  // i (row-major) is ((mix(key + i * step) & 0xffff) / 32768 - 1) * 0.035, cut to the dtype, with splitmix64's mix and
+  // step.
+  std::optional<uint64_t> random_key;
 };
 
 // Writes rows [first_row, first_row + num_rows) as float32 [num_rows, cols]. Exact for every type (float32 arithmetic

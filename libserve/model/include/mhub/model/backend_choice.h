@@ -11,6 +11,8 @@ namespace mhub::model {
 
 // How --dtype computes: float, float32 -> kFloat32; auto, half, float16, bfloat16 -> kFast. Errors: kUsage.
 Result<kernels::Compute> compute_for_dtype(std::string_view dtype);
+// The 16-bit type that kFast uses on a device which multiplies 16-bit types: F16 for half and float16, else BF16.
+kernels::DType half_dtype(std::string_view dtype);
 
 // device: "auto" (CUDA when it loads, else the CPU), "cpu" or "cuda" (kDevice with the reason when it cannot load;
 // never a silent fallback). cuda_search_path: where libmhub_cuda.so lies, empty = the loader's own places.
