@@ -20,7 +20,8 @@ TensorView TensorView::cols_at(int64_t first, int64_t count) const {
 }
 
 size_t KvShape::block_bytes(DType dtype) const {
-  return static_cast<size_t>(2 * layers * block_size * num_kv_heads * head_dim) * dtype_info(dtype).block_bytes;
+  const int64_t vectors = latent_dim > 0 ? 1 : 2;
+  return static_cast<size_t>(vectors * layers * block_size * num_kv_heads * head_dim) * dtype_info(dtype).block_bytes;
 }
 
 }  // namespace mhub::kernels

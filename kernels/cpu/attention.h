@@ -15,8 +15,8 @@ namespace mhub::kernels::cpu {
 class Attention {
  public:
   Attention(const Isa& isa, ThreadPool& pool);
-  void run(TensorView out, TensorView q, const AttentionMetadata& metadata, float scale, const CpuKvCache& cache,
-           int64_t layer);
+  void run(TensorView out, TensorView q, const AttentionMetadata& metadata, const AttentionOptions& options,
+           const CpuKvCache& cache, int64_t layer);
 
  private:
   // Tile of one sequence and KV head; parts of one split share (row_begin, head) and follow each other.
@@ -24,17 +24,18 @@ class Attention {
     int32_t sequence, head;
     int32_t row_begin, row_end;
     int32_t kv_begin, kv_end;
+    bool first_part;
     int32_t split;  // index of its slot in partial_out_, -1 when the tile covers the whole context
   };
-  void plan(const AttentionMetadata& metadata, int64_t kv_heads, int64_t group);
-  void merge(TensorView out, const AttentionMetadata& metadata, int64_t group, int64_t head_dim);
+  void plan(const AttentionMetadata& metadata, int64_t window, int64_t kv_heads, int64_t group);
+  void merge(TensorView out, const AttentionMetadata& metadata, const float* sinks, int64_t group, int64_t value_dim);
 
   const Isa& isa_;
   ThreadPool& pool_;
   std::vector<Item> items_;
   int32_t splits_ = 0;
   std::vector<std::vector<float>> scratch_;  // per thread
-  std::vector<float> partial_out_;           // [split][kAttentionRows, head_dim], unnormalised
+  std::vector<float> partial_out_;           // [split][kAttentionRows, value_dim], unnormalised
   std::vector<float> partial_sums_;          // [split][kAttentionRows][maximum, sum]
 };
 

@@ -4,19 +4,12 @@
 #include <algorithm>
 #include <cstring>
 
+#include "checks.h"
 #include "host.h"
-#include "kv_cache.h"
 #include "select_isa.h"
-#include "weight.h"
 
 namespace mhub::kernels::cpu {
 namespace {
-
-constexpr int64_t kWorthThreads = 16384;  // elements below which one thread finishes before two have met
-
-void require(bool condition, const char* message) {
-  if (!condition) throw BackendError(message);
-}
 
 class CpuBuffer final : public Buffer {
  public:
@@ -28,25 +21,6 @@ class CpuBuffer final : public Buffer {
   HostMemory memory_;
   size_t bytes_;
 };
-
-const CpuWeight& as_cpu(const PreparedWeight& weight) {
-  const auto* mine = dynamic_cast<const CpuWeight*>(&weight);
-  require(mine != nullptr, "the weight was prepared by another back end");
-  return *mine;
-}
-const CpuKvCache& as_cpu(const KvCache& cache) {
-  const auto* mine = dynamic_cast<const CpuKvCache*>(&cache);
-  require(mine != nullptr, "the KV cache belongs to another back end");
-  return *mine;
-}
-void require_f32(const TensorView& view) {
-  require(view.dtype == DType::kF32, "activations are float32 on the cpu");
-}
-void require_same_shape(const TensorView& a, const TensorView& b, const char* message) {
-  require_f32(a);
-  require_f32(b);
-  require(a.rows == b.rows && a.cols == b.cols, message);
-}
 
 }  // namespace
 
@@ -70,18 +44,6 @@ const DeviceFacts& CpuBackend::facts() const {
   return facts_;
 }
 
-template <class F>
-void CpuBackend::for_rows(int64_t rows, int64_t cols, F fn) {
-  if (rows < 2 || rows * cols < kWorthThreads) {
-    for (int64_t row = 0; row < rows; ++row) fn(row);
-    return;
-  }
-  const int64_t chunks = std::min<int64_t>(rows, 4 * pool_.num_threads());
-  pool_.run(chunks, [&](int64_t chunk, int) {
-    for (int64_t row = rows * chunk / chunks; row < rows * (chunk + 1) / chunks; ++row) fn(row);
-  });
-}
-
 std::unique_ptr<Buffer> CpuBackend::allocate(size_t bytes) {
   HostMemory memory = HostMemory::allocate(std::max<size_t>(bytes, 1));
   if (!memory) return nullptr;
@@ -98,9 +60,9 @@ void CpuBackend::copy_to_host(void* dst, const void* src, size_t bytes) {
 
 std::unique_ptr<KvCache> CpuBackend::make_kv_cache(const KvShape& shape, DType dtype) {
   require(dtype == DType::kF32 || dtype == DType::kF16 || dtype == DType::kBF16, "KV caches are F32, F16 or BF16");
-  require(
-      shape.layers > 0 && shape.num_blocks > 0 && shape.block_size > 0 && shape.num_kv_heads > 0 && shape.head_dim > 0,
-      "a KV cache needs a positive shape");
+  require(shape.layers > 0 && shape.num_blocks > 0 && shape.block_size > 0 && shape.num_kv_heads > 0 &&
+              shape.head_dim > 0 && shape.latent_dim >= 0 && shape.latent_dim <= shape.head_dim,
+          "a KV cache needs a positive shape");
   size_t bytes = 0;
   if (__builtin_mul_overflow(shape.block_bytes(dtype), static_cast<size_t>(shape.num_blocks), &bytes)) return nullptr;
   HostMemory memory = HostMemory::allocate(bytes);
@@ -149,7 +111,7 @@ void CpuBackend::linear(TensorView out, TensorView x, const PreparedWeight& weig
   require_f32(x);
   const CpuWeight& w = as_cpu(weight);
   require(x.cols == w.cols() && out.cols == w.rows() && out.rows == x.rows, "linear: shapes differ");
-  if (x.rows > 0) linear_.run(out, x, w, bias);
+  if (x.rows > 0) linear_.run(out, x, w.parts(), bias);
 }
 
 void CpuBackend::silu_mul(TensorView out, TensorView gate_up) {
@@ -167,8 +129,9 @@ void CpuBackend::rope_and_write_kv(TensorView q, TensorView k, TensorView v, std
   const CpuKvCache& kv = as_cpu(cache);
   const KvShape& shape = kv.shape();
   const int64_t dim = shape.head_dim, half = rotary_dim / 2, tokens = q.rows;
-  require_same_shape(k, v, "rope: keys and values differ in shape");
+  if (!kv.latent()) require_same_shape(k, v, "rope: keys and values differ in shape");
   require_f32(q);
+  require_f32(k);
   require(k.cols == shape.num_kv_heads * dim && q.cols % dim == 0 && k.rows == tokens, "rope: shapes differ");
   require(static_cast<int64_t>(positions.size()) == tokens && static_cast<int64_t>(slot_mapping.size()) == tokens,
           "rope: one position and one slot per token");
@@ -187,6 +150,10 @@ void CpuBackend::rope_and_write_kv(TensorView q, TensorView k, TensorView v, std
       float* key = k.f32_row(t) + h * dim;
       isa_.rope(key, cos, cos + half, half, interleaved);
       uint8_t* to = kv.head_base(layer, h) + block * kv.block_stride();
+      if (kv.latent()) {
+        isa_.store(to + offset * dim * kv.element_bytes(), kv.dtype(), 1, key, dim);
+        continue;
+      }
       isa_.store(to + offset * kv.element_bytes(), kv.dtype(), shape.block_size, key, dim);
       isa_.store(to + kv.values_offset() + offset * dim * kv.element_bytes(), kv.dtype(), 1, v.f32_row(t) + h * dim,
                  dim);
@@ -196,9 +163,18 @@ void CpuBackend::rope_and_write_kv(TensorView q, TensorView k, TensorView v, std
 
 void CpuBackend::paged_attention(TensorView out, TensorView q, const AttentionMetadata& metadata, float scale,
                                  const KvCache& cache, int64_t layer) {
+  attention(out, q, metadata, {.scale = scale}, cache, layer);
+}
+
+void CpuBackend::attention(TensorView out, TensorView q, const AttentionMetadata& metadata,
+                           const AttentionOptions& options, const KvCache& cache, int64_t layer) {
   const CpuKvCache& kv = as_cpu(cache);
   const KvShape& shape = kv.shape();
-  require_same_shape(out, q, "paged_attention: shapes differ");
+  require_f32(out);
+  require_f32(q);
+  require(out.rows == q.rows && out.cols * shape.head_dim == q.cols * shape.value_dim(),
+          "paged_attention: shapes differ");
+  require(options.window >= 0 && options.soft_cap >= 0.0f, "paged_attention: negative window or soft cap");
   require(q.cols % (shape.num_kv_heads * shape.head_dim) == 0, "paged_attention: query heads do not divide");
   require(layer >= 0 && layer < shape.layers, "paged_attention: no such layer");
   const size_t sequences = metadata.seq_lens.size();
@@ -217,7 +193,7 @@ void CpuBackend::paged_attention(TensorView out, TensorView q, const AttentionMe
       require(id >= 0 && id < shape.num_blocks, "paged_attention: block id past the end of the KV cache");
     }
   }
-  if (q.rows > 0) attention_.run(out, q, metadata, scale, kv, layer);
+  if (q.rows > 0) attention_.run(out, q, metadata, options, kv, layer);
 }
 
 void CpuBackend::gather_rows(TensorView out, TensorView x, std::span<const int32_t> rows) {

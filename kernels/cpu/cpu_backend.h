@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
 #include <memory>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "attention.h"
 #include "host_memory.h"
@@ -43,11 +45,39 @@ class CpuBackend final : public Backend {
   void paged_attention(TensorView out, TensorView q, const AttentionMetadata& metadata, float scale,
                        const KvCache& cache, int64_t layer) override;
   void gather_rows(TensorView out, TensorView x, std::span<const int32_t> rows) override;
+  void attention(TensorView out, TensorView q, const AttentionMetadata& metadata, const AttentionOptions& options,
+                 const KvCache& cache, int64_t layer) override;
+
+  // cpu_row_ops.cpp
+  void head_rms_norm(TensorView x, int64_t head_dim, const float* weight, float eps) override;
+  void gated_activation(TensorView out, TensorView gate_up, const GatedActivation& activation) override;
+  void scale(TensorView x, float factor) override;
+  void soft_cap(TensorView x, float cap) override;
+  void add(TensorView sum, TensorView x) override;
+  void add_gated(TensorView sum, TensorView x, TensorView gate) override;
+  void copy_heads(TensorView out, int64_t out_step, TensorView x, int64_t x_step, int64_t heads,
+                  int64_t width) override;
+
+  // cpu_expert_ops.cpp
+  void route_experts(const ExpertRows& rows, TensorView logits, const RouterOptions& options) override;
+  void grouped_linear(TensorView out, TensorView x, const ExpertRows& rows, bool by_token,
+                      const PreparedWeight& stacked, const float* bias) override;
+  void combine_experts(TensorView out, TensorView x, const ExpertRows& rows) override;
 
  private:
+  static constexpr int64_t kWorthThreads = 16384;  // elements below which one thread finishes before two have met
   // Runs fn(row) for each row; on the pool when rows * cols is worth waking it.
   template <class F>
-  void for_rows(int64_t rows, int64_t cols, F fn);
+  void for_rows(int64_t rows, int64_t cols, F fn) {
+    if (rows < 2 || rows * cols < kWorthThreads) {
+      for (int64_t row = 0; row < rows; ++row) fn(row);
+      return;
+    }
+    const int64_t chunks = std::min<int64_t>(rows, 4 * pool_.num_threads());
+    pool_.run(chunks, [&](int64_t chunk, int) {
+      for (int64_t row = rows * chunk / chunks; row < rows * (chunk + 1) / chunks; ++row) fn(row);
+    });
+  }
 
   Compute compute_;
   const Isa& isa_;
@@ -56,6 +86,8 @@ class CpuBackend final : public Backend {
   HostArena arena_;  // of the weights
   Linear linear_;
   Attention attention_;
+  std::vector<float> expert_input_;      // rows of one expert, gathered
+  std::vector<int32_t> expert_choices_;  // [tokens, top_k] of the last route_experts()
 };
 
 }  // namespace mhub::kernels::cpu

@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include "mhub/kernels/dtype.h"
+#include "mhub/kernels/op_options.h"
 #include "packed_layout.h"
 
 namespace mhub::kernels::cpu {
@@ -35,25 +36,30 @@ struct AttentionTile {
   const float* q;  // of the KV head's first query head at the sequence's first token
   float* out;
   int64_t q_stride, out_stride;  // elements between tokens
-  int64_t group, head_dim;
+  int64_t group, head_dim, value_dim;
   int64_t row_begin, row_end;
   int64_t first_position;
   int64_t kv_begin, kv_end;
+  int64_t window;      // positions that a row sees, its own included; 0 = all
+  float soft_cap;      // 0 = none
+  const float* sinks;  // of the group's heads; null = none. Not for split contexts: merging adds them
   // Block b of this layer and KV head: keys [head_dim, block_size] at kv + b * block_stride, values
-  // [block_size, head_dim] at the same place + value_offset (bytes).
+  // [block_size, value_dim] at the same place + value_offset (bytes). A latent cache has rows [block_size, head_dim]
+  // instead, whose values start value_offset bytes into the row.
+  bool latent;
   const uint8_t* kv;
   int64_t block_stride, value_offset, block_size;
   DType kv_dtype;
   const int32_t* block_table;
   float scale;
-  float* scratch;  // attention_scratch_floats(head_dim)
-  // For a context split over several tiles: row i's sum of weighted values goes to result [rows, head_dim] instead of
+  float* scratch;  // attention_scratch_floats(head_dim, value_dim)
+  // For a context split over several tiles: row i's sum of weighted values goes to result [rows, value_dim] instead of
   // out, its maximum and sum of weights to partial[2 * i]. Both null = the tile covers the whole context.
   float* result;
   float* partial;
 };
-constexpr int64_t attention_scratch_floats(int64_t head_dim) {
-  return kAttentionRows * (2 * head_dim + kAttentionChunk + 2);
+constexpr int64_t attention_scratch_floats(int64_t head_dim, int64_t value_dim) {
+  return kAttentionRows * (head_dim + value_dim + kAttentionChunk + 2);
 }
 
 // One panel of a packed weight times a tile of tokens. The tile's activations lie interleaved: int8 [block][width][32]
@@ -99,7 +105,11 @@ struct Isa {
   bool signed_eight;
   void (*rms_norm)(float* out, const float* x, const float* weight, int64_t n, float eps);
   void (*add)(float* sum, const float* x, int64_t n);
+  void (*add_scaled)(float* sum, const float* x, float factor, int64_t n);
+  void (*scale)(float* x, float factor, int64_t n);
+  void (*soft_cap)(float* x, float cap, int64_t n);
   void (*silu_mul)(float* out, const float* gate, const float* up, int64_t n);
+  void (*gated)(float* out, const float* gate, const float* up, int64_t n, const GatedActivation& activation);
   // Rotates one head in place; cos and sin have `half` values.
   void (*rope)(float* head, const float* cos, const float* sin, int64_t half, bool interleaved);
   // Converts to a KV dtype; destination elements lie dst_step elements apart.

@@ -7,6 +7,7 @@
 #include "ops_attention.h"
 #include "ops_dot.h"
 #include "ops_dot_bf16.h"
+#include "ops_gated.h"
 #include "ops_packed.h"
 #include "ops_rows.h"
 
@@ -20,7 +21,11 @@ const Isa& avx512_isa() {
       .signed_eight = IntVec::kSignedEight,
       .rms_norm = rms_norm<Vec>,
       .add = add_row<Vec>,
+      .add_scaled = add_scaled<Vec>,
+      .scale = scale_row<Vec>,
+      .soft_cap = soft_cap_row<Vec>,
       .silu_mul = silu_mul<Vec>,
+      .gated = gated<Vec>,
       .rope = rope<Vec>,
       .store = store_as<Vec>,
       .dot = dot<Vec>,

@@ -24,12 +24,12 @@ Linear::Linear(const Isa& isa, ThreadPool& pool, Compute compute)
       activations_(isa, pool),
       scratch_(static_cast<size_t>(pool.num_threads())) {}
 
-void Linear::plan(const Call& call, const CpuWeight& weight) {
+void Linear::plan(const Call& call, std::span<const WeightPart> parts) {
   ranges_.clear();
   panels_ = 0;
   int64_t row = 0, sub_block_floats = 0;
   bool packed = false, narrow = false, decoded = false;
-  for (const WeightPart& part : weight.parts()) {
+  for (const WeightPart& part : parts) {
     const int64_t rows = part_rows(part), panels = ceil_div(rows, kPanelRows);
     ranges_.push_back({&part, panels_, panels_ + panels, row, 0});
     panels_ += panels;
@@ -62,9 +62,9 @@ void Linear::plan(const Call& call, const CpuWeight& weight) {
   }
 }
 
-void Linear::run(TensorView out, TensorView x, const CpuWeight& weight, const float* bias) {
+void Linear::run(TensorView out, TensorView x, std::span<const WeightPart> parts, const float* bias) {
   const Call call{out, x, bias};
-  plan(call, weight);
+  plan(call, parts);
   if (panels_ == 0) return;
 
   // Chunks are rectangles: a block of tokens whose activations stay in cache, by a run of panels.
@@ -73,7 +73,7 @@ void Linear::run(TensorView out, TensorView x, const CpuWeight& weight, const fl
       std::clamp(kTokenBlockBytes / std::max<int64_t>(x.cols, 1), tile, kMostTokensOfBlock) / tile * tile;
   const int64_t token_blocks = ceil_div(x.rows, block_tokens);
   int64_t panel_runs = 1;
-  if (x.rows * weight.rows() * x.cols >= kWorthThreads)
+  if (x.rows * out.cols * x.cols >= kWorthThreads)
     panel_runs = std::min(panels_, ceil_div(kChunksPerThread * pool_.num_threads(), token_blocks));
   pool_.run(panel_runs * token_blocks, [&](int64_t chunk, int thread) {
     Scratch& scratch = scratch_[static_cast<size_t>(thread)];

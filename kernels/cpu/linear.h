@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <span>
 #include <vector>
 
 #include "activations.h"
@@ -10,11 +11,11 @@
 
 namespace mhub::kernels::cpu {
 
-// out[T,N] = x[T,K] * W^T + bias over all parts of a weight, in panels of 16 rows. Keeps scratch between calls.
+// out[T,N] = x[T,K] * W^T + bias over parts stacked along N, in panels of 16 rows. Keeps scratch between calls.
 class Linear {
  public:
   Linear(const Isa& isa, ThreadPool& pool, Compute compute);
-  void run(TensorView out, TensorView x, const CpuWeight& weight, const float* bias);
+  void run(TensorView out, TensorView x, std::span<const WeightPart> parts, const float* bias);
 
  private:
   struct Call {
@@ -31,7 +32,7 @@ class Linear {
     std::vector<float> scale, minimum;  // of one packed panel
     std::vector<float> decoded;         // 16 rows of a source part
   };
-  void plan(const Call& call, const CpuWeight& weight);
+  void plan(const Call& call, std::span<const WeightPart> parts);
   void packed_panel(const Call& call, const PackedPart& part, const Range& range, int64_t panel, int64_t first_tile,
                     int64_t last_tile, Scratch& scratch);
   void source_panel(const Call& call, const SourcePart& part, const Range& range, int64_t panel, int64_t first_token,

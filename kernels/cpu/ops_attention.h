@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // One attention tile with online softmax. Keys lie transposed in their block, so that scores of consecutive positions
 // fill a vector; values lie row by row, so that a head's elements do. No horizontal sums but one per row and chunk.
+// Only the rows of a latent cache, which are keys and values at once, are summed across.
 #pragma once
 
 #include "ops_rows.h"
@@ -29,6 +30,26 @@ void score_block(const float* q, int64_t head_dim, const typename Load::Element*
   for (int r = 0; r < R; ++r) {
     for (int s = 1; s < kSplit; ++s) sum[0][r] = sum[0][r] + sum[s][r];
     sum[0][r].store_n(scores + r * kAttentionChunk, n);
+  }
+}
+
+// scores[r][i] = q[r] . rows[i], i < C.
+template <class V, class Load, int R, int C>
+void score_latent(const float* q, int64_t dim, const uint8_t* const* rows, float* scores) {
+  V sum[R][C];
+  for (int r = 0; r < R; ++r) {
+    for (int c = 0; c < C; ++c) sum[r][c] = V::set(0.0f);
+  }
+  for_each_vector<V>(dim, [&](int64_t d, int64_t w) {
+    V k[C];
+    for (int c = 0; c < C; ++c) k[c] = Load::load_n(reinterpret_cast<const typename Load::Element*>(rows[c]) + d, w);
+    for (int r = 0; r < R; ++r) {
+      const V x = V::load_n(q + r * dim + d, w);
+      for (int c = 0; c < C; ++c) sum[r][c] = fma(x, k[c], sum[r][c]);
+    }
+  });
+  for (int r = 0; r < R; ++r) {
+    for (int c = 0; c < C; ++c) scores[r * kAttentionChunk + c] = sum[r][c].reduce_add();
   }
 }
 
@@ -92,7 +113,7 @@ class AttentionRun {
         rows_(tile.row_end - tile.row_begin),
         q_(tile.scratch),
         out_(q_ + kAttentionRows * tile.head_dim),
-        scores_(out_ + kAttentionRows * tile.head_dim),
+        scores_(out_ + kAttentionRows * tile.value_dim),
         maximum_(scores_ + kAttentionRows * kAttentionChunk),
         sum_(maximum_ + kAttentionRows) {}
 
@@ -102,10 +123,10 @@ class AttentionRun {
     const int64_t end = least(t_.kv_end, last + 1);
     for (int64_t chunk = t_.kv_begin; chunk < end; chunk += kAttentionChunk) {
       const int64_t count = least(kAttentionChunk, end - chunk);
-      score(chunk, count);
+      t_.latent ? score_rows(chunk, count) : score(chunk, count);
       for (int64_t r = 0; r < rows_; ++r) soften(r, chunk, count);
       for_row_tiles<V>(rows_, [&]<int R>(int64_t r) {
-        value_rows<V, Load, R>(out_ + r * t_.head_dim, t_.head_dim, scores_ + r * kAttentionChunk, values_, count);
+        value_rows<V, Load, R>(out_ + r * t_.value_dim, t_.value_dim, scores_ + r * kAttentionChunk, values_, count);
       });
     }
     finish();
@@ -115,19 +136,18 @@ class AttentionRun {
   static constexpr float kLowest = -3.0e38f;
 
   int64_t token(int64_t r) const { return (t_.row_begin + r) / t_.group; }
-  int64_t offset(int64_t r, int64_t stride) const {
-    return token(r) * stride + (t_.row_begin + r) % t_.group * t_.head_dim;
-  }
+  int64_t head(int64_t r) const { return (t_.row_begin + r) % t_.group; }
 
   void begin() {
     const V scale = V::set(t_.scale), zero = V::set(0.0f);
     for (int64_t r = 0; r < rows_; ++r) {
       maximum_[r] = kLowest;
       sum_[r] = 0.0f;
+      const float* q = t_.q + token(r) * t_.q_stride + head(r) * t_.head_dim;
       for_each_vector<V>(t_.head_dim, [&](int64_t i, int64_t w) {
-        (V::load_n(t_.q + offset(r, t_.q_stride) + i, w) * scale).store_n(q_ + r * t_.head_dim + i, w);
-        zero.store_n(out_ + r * t_.head_dim + i, w);
+        (V::load_n(q + i, w) * scale).store_n(q_ + r * t_.head_dim + i, w);
       });
+      for_each_vector<V>(t_.value_dim, [&](int64_t i, int64_t w) { zero.store_n(out_ + r * t_.value_dim + i, w); });
     }
   }
 
@@ -139,7 +159,8 @@ class AttentionRun {
       const int64_t n = least(least(V::kWidth, t_.block_size - in_block), count - i);
       const Element* keys = reinterpret_cast<const Element*>(block) + in_block;
       for (int64_t j = 0; j < n; ++j) {
-        values_[i + j] = block + t_.value_offset + (in_block + j) * t_.head_dim * static_cast<int64_t>(sizeof(Element));
+        values_[i + j] =
+            block + t_.value_offset + (in_block + j) * t_.value_dim * static_cast<int64_t>(sizeof(Element));
       }
       for_row_tiles<V>(rows_, [&]<int R>(int64_t r) {
         score_block<V, Load, R>(q_ + r * t_.head_dim, t_.head_dim, keys, t_.block_size, n,
@@ -149,13 +170,39 @@ class AttentionRun {
     }
   }
 
+  // score() over a latent cache.
+  void score_rows(int64_t chunk, int64_t count) {
+    using Element = typename Load::Element;
+    const uint8_t* rows[kAttentionChunk];
+    for (int64_t i = 0; i < count; ++i) {
+      const int64_t position = chunk + i;
+      const uint8_t* block = t_.kv + t_.block_table[position / t_.block_size] * t_.block_stride;
+      rows[i] = block + position % t_.block_size * t_.head_dim * static_cast<int64_t>(sizeof(Element));
+      values_[i] = rows[i] + t_.value_offset;
+    }
+    constexpr int kColumns = 2;
+    for_row_tiles<V>(rows_, [&]<int R>(int64_t r) {
+      const float* q = q_ + r * t_.head_dim;
+      float* scores = scores_ + r * kAttentionChunk;
+      int64_t i = 0;
+      for (; i + kColumns <= count; i += kColumns)
+        score_latent<V, Load, R, kColumns>(q, t_.head_dim, rows + i, scores + i);
+      for (; i < count; ++i) score_latent<V, Load, R, 1>(q, t_.head_dim, rows + i, scores + i);
+    });
+  }
+
   // Turns row r's scores into weights relative to its new maximum and rescales what it has summed so far.
   void soften(int64_t r, int64_t chunk, int64_t count) {
-    float* s = scores_ + r * kAttentionChunk;
     const int64_t limit = t_.first_position + token(r) + 1 - chunk;
-    const int64_t visible = limit < 0 ? 0 : least(count, limit);
-    for (int64_t i = visible; i < count; ++i) s[i] = 0.0f;
-    if (visible == 0) return;
+    const int64_t last = limit < 0 ? 0 : least(count, limit);
+    const int64_t first = t_.window > 0 && limit > t_.window ? least(limit - t_.window, count) : 0;
+    float* s = scores_ + r * kAttentionChunk;
+    for (int64_t i = 0; i < first; ++i) s[i] = 0.0f;
+    for (int64_t i = last; i < count; ++i) s[i] = 0.0f;
+    s += first;
+    const int64_t visible = last - first;
+    if (visible <= 0) return;
+    if (t_.soft_cap > 0.0f) soft_cap_row<V>(s, t_.soft_cap, visible);
     float top = maximum_[r];
     for_each_vector<V>(visible, [&](int64_t i, int64_t w) {
       if (w == V::kWidth) {
@@ -180,8 +227,8 @@ class AttentionRun {
     sum_[r] = sum_[r] * rescale + sum.reduce_add() + tail;
     if (maximum_[r] != top) {
       const V factor = V::set(rescale);
-      float* out = out_ + r * t_.head_dim;
-      for_each_vector<V>(t_.head_dim,
+      float* out = out_ + r * t_.value_dim;
+      for_each_vector<V>(t_.value_dim,
                          [&](int64_t i, int64_t w) { (V::load_n(out + i, w) * factor).store_n(out + i, w); });
     }
     maximum_[r] = top;
@@ -189,15 +236,26 @@ class AttentionRun {
 
   void finish() {
     for (int64_t r = 0; r < rows_; ++r) {
-      const V factor = V::set(t_.partial == nullptr && sum_[r] > 0.0f ? 1.0f / sum_[r] : 1.0f);
-      float* out = t_.partial == nullptr ? t_.out + offset(r, t_.out_stride) : t_.result + r * t_.head_dim;
-      for_each_vector<V>(t_.head_dim, [&](int64_t i, int64_t w) {
-        (V::load_n(out_ + r * t_.head_dim + i, w) * factor).store_n(out + i, w);
+      const V factor = V::set(t_.partial == nullptr ? share(r) : 1.0f);
+      float* out = t_.partial == nullptr ? t_.out + token(r) * t_.out_stride + head(r) * t_.value_dim
+                                         : t_.result + r * t_.value_dim;
+      for_each_vector<V>(t_.value_dim, [&](int64_t i, int64_t w) {
+        (V::load_n(out_ + r * t_.value_dim + i, w) * factor).store_n(out + i, w);
       });
       if (t_.partial == nullptr) continue;
       t_.partial[2 * r] = maximum_[r];
       t_.partial[2 * r + 1] = sum_[r];
     }
+  }
+
+  // What row r's sum of weighted values is multiplied by.
+  float share(int64_t r) const {
+    if (sum_[r] <= 0.0f) return 1.0f;
+    if (t_.sinks == nullptr) return 1.0f / sum_[r];
+    const float sink = t_.sinks[head(r)];
+    if (sink <= maximum_[r]) return 1.0f / (sum_[r] + exp(V::set(sink - maximum_[r])).first());
+    const float own = exp(V::set(maximum_[r] - sink)).first();
+    return own / (sum_[r] * own + 1.0f);
   }
 
   const AttentionTile& t_;

@@ -38,6 +38,32 @@ void add_row(float* sum, const float* x, int64_t n) {
 }
 
 template <class V>
+void add_scaled(float* sum, const float* x, float factor, int64_t n) {
+  const V f = V::set(factor);
+  for_each_vector<V>(
+      n, [&](int64_t i, int64_t w) { fma(f, V::load_n(x + i, w), V::load_n(sum + i, w)).store_n(sum + i, w); });
+}
+
+template <class V>
+void scale_row(float* x, float factor, int64_t n) {
+  const V f = V::set(factor);
+  for_each_vector<V>(n, [&](int64_t i, int64_t w) { (V::load_n(x + i, w) * f).store_n(x + i, w); });
+}
+
+// cap * tanh(x / cap)
+template <class V>
+V soft_capped(V x, V cap) {
+  const V two = V::set(2.0f), one = V::set(1.0f);
+  return cap * (one - two / (one + exp(two * x / cap)));
+}
+
+template <class V>
+void soft_cap_row(float* x, float cap, int64_t n) {
+  const V c = V::set(cap);
+  for_each_vector<V>(n, [&](int64_t i, int64_t w) { soft_capped(V::load_n(x + i, w), c).store_n(x + i, w); });
+}
+
+template <class V>
 void silu_mul(float* out, const float* gate, const float* up, int64_t n) {
   const V one = V::set(1.0f), zero = V::set(0.0f);
   for_each_vector<V>(n, [&](int64_t i, int64_t w) {

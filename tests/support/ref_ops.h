@@ -2,6 +2,7 @@
 // Plain references of the back-end operations, accumulated in double. Slow and obvious on purpose.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <vector>
@@ -52,21 +53,39 @@ inline std::vector<double> rope(const float* head, int64_t dim, const float* cos
   return out;
 }
 
-// Causal attention of one query head of one token over `context` keys and values [context, dim].
+inline double gelu_tanh(double x) {
+  return 0.5 * x * (1.0 + std::tanh(std::sqrt(2.0 / 3.14159265358979323846) * (x + 0.044715 * x * x * x)));
+}
+
+inline double soft_cap(double x, double cap) {
+  return cap * std::tanh(x / cap);
+}
+
+// What attend() adds to plain attention: scores capped (0 = not), and one more score that has no value.
+struct Attend {
+  double soft_cap = 0;
+  const float* sink = nullptr;
+};
+
+// Attention of one query head of one token over the given keys [dim] and values [value_dim].
 inline std::vector<double> attend(const float* q, const std::vector<const float*>& keys,
-                                  const std::vector<const float*>& values, int64_t dim, double scale) {
+                                  const std::vector<const float*>& values, int64_t dim, double scale,
+                                  int64_t value_dim = 0, const Attend& options = {}) {
+  if (value_dim == 0) value_dim = dim;
   std::vector<double> p(keys.size());
-  double top = -1e300, total = 0;
+  double top = options.sink == nullptr ? -1e300 : *options.sink, total = 0;
   for (size_t i = 0; i < keys.size(); ++i) {
     double sum = 0;
     for (int64_t d = 0; d < dim; ++d) sum += static_cast<double>(q[d]) * keys[i][d];
     p[i] = sum * scale;
+    if (options.soft_cap > 0) p[i] = soft_cap(p[i], options.soft_cap);
     top = std::max(top, p[i]);
   }
   for (double& x : p) total += x = std::exp(x - top);
-  std::vector<double> out(static_cast<size_t>(dim), 0.0);
+  if (options.sink != nullptr) total += std::exp(*options.sink - top);
+  std::vector<double> out(static_cast<size_t>(value_dim), 0.0);
   for (size_t i = 0; i < keys.size(); ++i) {
-    for (int64_t d = 0; d < dim; ++d) out[static_cast<size_t>(d)] += p[i] / total * values[i][d];
+    for (int64_t d = 0; d < value_dim; ++d) out[static_cast<size_t>(d)] += p[i] / total * values[i][d];
   }
   return out;
 }

@@ -20,6 +20,10 @@ struct Sequence {
 struct Case {
   int64_t kv_heads, group, dim, block;
   std::vector<Sequence> batch;
+  int64_t window = 0;
+  float soft_cap = 0;
+  bool sinks = false;
+  int64_t latent = 0;  // the last `latent` elements of a key are its value
 };
 
 const std::vector<Case>& cases() {
@@ -33,6 +37,14 @@ const std::vector<Case>& cases() {
       {2, 40, 16, 16, {{2, 30}}},
       {1, 2, 64, 128, {{1, 1500}, {2, 1100}}},
       {2, 1, 20, 1, {{4, 6}, {0, 3}, {1, 2}}},
+      {2, 2, 32, 16, {{1, 100}, {90, 90}, {7, 230}, {1, 20}}, 24},
+      {1, 4, 64, 16, {{1, 3000}, {2, 2000}}, 1500},
+      {1, 2, 48, 16, {{40, 200}, {1, 70}}, 1},
+      {2, 2, 32, 16, {{1, 100}, {70, 150}}, 0, 5.0f},
+      {2, 3, 32, 16, {{1, 100}, {70, 150}}, 33, 2.0f, true},
+      {1, 4, 64, 16, {{1, 3000}}, 0, 0, true},
+      {1, 16, 72, 16, {{1, 100}, {20, 61}}, 0, 0, false, 64},
+      {1, 5, 40, 4, {{1, 3000}, {3, 9}}, 0, 0, false, 32},
   };
   return all;
 }
@@ -43,6 +55,7 @@ class AttentionTest : public ::testing::TestWithParam<std::tuple<std::string, DT
     const auto [isa, dtype, threads] = GetParam();
     const auto device = backend(isa, Compute::kFast, threads);
     const int64_t kv_cols = c.kv_heads * c.dim, q_cols = kv_cols * c.group;
+    const int64_t value_dim = c.latent > 0 ? c.latent : c.dim, out_cols = c.kv_heads * c.group * value_dim;
     int64_t blocks = 0, max_blocks = 0, rows = 0;
     for (const Sequence& s : c.batch) {
       const int64_t need = (s.context + c.block - 1) / c.block;
@@ -53,9 +66,13 @@ class AttentionTest : public ::testing::TestWithParam<std::tuple<std::string, DT
     std::vector<int32_t> free(static_cast<size_t>(blocks + 2));
     std::iota(free.begin(), free.end(), 0);
     std::shuffle(free.begin(), free.end(), rng_);
-    auto cache = device->make_kv_cache(
-        {.layers = 2, .num_blocks = blocks + 2, .block_size = c.block, .num_kv_heads = c.kv_heads, .head_dim = c.dim},
-        dtype);
+    auto cache = device->make_kv_cache({.layers = 2,
+                                        .num_blocks = blocks + 2,
+                                        .block_size = c.block,
+                                        .num_kv_heads = c.kv_heads,
+                                        .head_dim = c.dim,
+                                        .latent_dim = c.latent},
+                                       dtype);
     ASSERT_NE(cache, nullptr);
 
     std::vector<int32_t> cu = {0}, lens, tables;
@@ -83,10 +100,14 @@ class AttentionTest : public ::testing::TestWithParam<std::tuple<std::string, DT
       table.resize(static_cast<size_t>(max_blocks), -1);
       tables.insert(tables.end(), table.begin(), table.end());
     }
-    std::vector<float> q = random_floats(rng_, rows * q_cols), out(q.size(), 99.0f);
+    std::vector<float> q = random_floats(rng_, rows * q_cols);
+    std::vector<float> out(static_cast<size_t>(rows * out_cols), 99.0f);
+    const std::vector<float> sinks = random_floats(rng_, c.kv_heads * c.group, 3.0f);
     const float scale = 1.5f / std::sqrt(static_cast<float>(c.dim));
-    device->paged_attention(view(out, rows, q_cols), view(q, rows, q_cols), {cu, lens, tables, max_blocks}, scale,
-                            *cache, 1);
+    const AttentionOptions options{
+        .scale = scale, .window = c.window, .soft_cap = c.soft_cap, .sinks = c.sinks ? sinks.data() : nullptr};
+    device->attention(view(out, rows, out_cols), view(q, rows, q_cols), {cu, lens, tables, max_blocks}, options, *cache,
+                      1);
 
     const double tolerance = dtype == DType::kF32 ? 1e-5 : dtype == DType::kF16 ? 4e-3 : 3e-2;
     for (size_t s = 0; s < c.batch.size(); ++s) {
@@ -94,13 +115,16 @@ class AttentionTest : public ::testing::TestWithParam<std::tuple<std::string, DT
         const int64_t row = cu[s] + t, visible = lens[s] - c.batch[s].queries + t + 1;
         for (int64_t h = 0; h < c.kv_heads * c.group; ++h) {
           std::vector<const float*> ks, vs;
-          for (int64_t i = 0; i < visible; ++i) {
+          for (int64_t i = c.window > 0 ? std::max<int64_t>(0, visible - c.window) : 0; i < visible; ++i) {
             ks.push_back(keys[s].data() + i * kv_cols + h / c.group * c.dim);
-            vs.push_back(values[s].data() + i * kv_cols + h / c.group * c.dim);
+            vs.push_back(c.latent > 0 ? ks.back() + c.dim - c.latent
+                                      : values[s].data() + i * kv_cols + h / c.group * c.dim);
           }
-          const int64_t at = row * q_cols + h * c.dim;
-          const auto expected = ref::attend(q.data() + at, ks, vs, c.dim, scale);
-          for (int64_t d = 0; d < c.dim; ++d)
+          const int64_t at = row * out_cols + h * value_dim;
+          const ref::Attend reference{c.soft_cap, c.sinks ? &sinks[static_cast<size_t>(h)] : nullptr};
+          const auto expected =
+              ref::attend(q.data() + row * q_cols + h * c.dim, ks, vs, c.dim, scale, value_dim, reference);
+          for (int64_t d = 0; d < value_dim; ++d)
             ASSERT_NEAR(out[static_cast<size_t>(at + d)], expected[static_cast<size_t>(d)], tolerance)
                 << "sequence " << s << " token " << t << " head " << h << " element " << d;
         }

@@ -2,6 +2,9 @@
 // Row operations on each instruction set: norm, activation, rotation, lookup.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <array>
+
 #include "isas.h"
 #include "support/random_matrix.h"
 #include "support/ref_ops.h"
@@ -49,6 +52,95 @@ TEST_P(RowsTest, SiluMul) {
           const double e = ref::silu(x[static_cast<size_t>(r * 2 * cols + c)]) * up;
           ASSERT_NEAR(out[static_cast<size_t>(r * cols + c)], e, 1e-5 * (1e-3 + std::abs(e))) << r << "," << c;
         }
+      }
+    }
+  }
+}
+
+TEST_P(RowsTest, GatedActivations) {
+  for (const auto& [rows, cols] : {std::pair<int64_t, int64_t>{0, 8}, {1, 1}, {3, 37}, {40, 640}}) {
+    std::vector<float> x = random_floats(rng_, rows * cols * 2, 4.0f), out(static_cast<size_t>(rows * cols));
+    if (x.size() > 4) x[0] = 60.0f, x[1] = -60.0f;
+    const auto check = [&](const GatedActivation& activation, const auto& reference) {
+      backend_->gated_activation(view(out, rows, cols), view(x, rows, 2 * cols), activation);
+      for (int64_t r = 0; r < rows; ++r) {
+        for (int64_t c = 0; c < cols; ++c) {
+          const double e = reference(static_cast<double>(x[static_cast<size_t>(r * 2 * cols + c)]),
+                                     static_cast<double>(x[static_cast<size_t>(r * 2 * cols + cols + c)]));
+          ASSERT_NEAR(out[static_cast<size_t>(r * cols + c)], e, 2e-6 * (1 + std::abs(e))) << r << "," << c;
+        }
+      }
+    };
+    check({Activation::kSilu}, [](double gate, double up) { return ref::silu(gate) * up; });
+    check({Activation::kGeluTanh}, [](double gate, double up) { return ref::gelu_tanh(gate) * up; });
+    check({Activation::kClampedSilu, 1.702f, 7.0f}, [](double gate, double up) {
+      const double g = std::min(gate, 7.0), u = std::clamp(up, -7.0, 7.0);
+      return g / (1.0 + std::exp(-static_cast<double>(1.702f) * g)) * (u + 1.0);
+    });
+  }
+}
+
+TEST_P(RowsTest, HeadNormScaleCapAndSums) {
+  for (const auto& [rows, heads, dim] : {std::array<int64_t, 3>{1, 1, 7}, {5, 3, 32}, {40, 4, 128}}) {
+    const int64_t cols = heads * dim, stride = cols + 5;
+    const std::vector<float> w = random_floats(rng_, dim), x0 = random_floats(rng_, rows * stride, 2.0f);
+    std::vector<float> x = x0;
+    TensorView part = view(x, rows, cols);
+    part.stride = stride;
+    backend_->head_rms_norm(part, dim, w.data(), 1e-6f);
+    for (int64_t r = 0; r < rows; ++r) {
+      const std::vector<float> row(x0.begin() + r * stride, x0.begin() + r * stride + cols);
+      const std::vector<double> expected = ref::rms_norm(row, w, 1e-6);
+      for (int64_t c = 0; c < cols; ++c)
+        ASSERT_NEAR(x[static_cast<size_t>(r * stride + c)], expected[static_cast<size_t>(c)], 1e-4);
+      for (int64_t c = cols; c < stride; ++c)
+        ASSERT_EQ(x[static_cast<size_t>(r * stride + c)], x0[static_cast<size_t>(r * stride + c)]);
+    }
+
+    std::vector<float> a = random_floats(rng_, rows * cols, 20.0f), b = a, c = random_floats(rng_, rows * cols), d = c;
+    std::vector<float> gate = random_floats(rng_, rows, 3.0f), sum = c;
+    backend_->scale(view(a, rows, cols), 1.5f);
+    for (size_t i = 0; i < a.size(); ++i) ASSERT_EQ(a[i], b[i] * 1.5f);
+    backend_->add_gated(view(sum, rows, cols), view(a, rows, cols), view(gate, rows, 1));
+    for (size_t i = 0; i < a.size(); ++i) {
+      const double g = static_cast<double>(gate[i / static_cast<size_t>(cols)]);
+      const double e = static_cast<double>(c[i]) + static_cast<double>(a[i]) / (1.0 + std::exp(-g));
+      ASSERT_NEAR(sum[i], e, 1e-6 * (10 + std::abs(e)));
+    }
+    backend_->add(view(d, rows, cols), view(a, rows, cols));
+    for (size_t i = 0; i < a.size(); ++i) ASSERT_EQ(d[i], c[i] + a[i]);
+    backend_->soft_cap(view(a, rows, cols), 30.0f);
+    for (size_t i = 0; i < a.size(); ++i)
+      ASSERT_NEAR(a[i], ref::soft_cap(static_cast<double>(b[i] * 1.5f), 30.0), 1e-5);
+  }
+}
+
+TEST_P(RowsTest, HeadsAreCopiedAndMultipliedOneByOne) {
+  constexpr int64_t kRows = 3, kHeads = 4, kIn = 24, kOut = 10, kInStep = 30, kOutStep = 17;
+  std::vector<float> x = random_floats(rng_, kRows * kHeads * kInStep);
+  std::vector<float> out(kRows * kHeads * kOutStep, 9.0f), copied = out;
+  std::vector<std::vector<float>> matrices;
+  std::vector<std::unique_ptr<PreparedWeight>> weights;
+  std::vector<const PreparedWeight*> heads;
+  for (int64_t h = 0; h < kHeads; ++h) {
+    matrices.push_back(random_floats(rng_, kOut * kIn));
+    const MatrixSource source{.dtype = DType::kF32, .rows = kOut, .cols = kIn, .data = matrices.back().data()};
+    weights.push_back(backend_->prepare({&source, 1}, false, nullptr));
+    heads.push_back(weights.back().get());
+  }
+  backend_->linear_heads(view(out, kRows, kHeads * kOutStep), kOutStep, view(x, kRows, kHeads * kInStep), kInStep,
+                         heads);
+  backend_->copy_heads(view(copied, kRows, kHeads * kOutStep), kOutStep, view(x, kRows, kHeads * kInStep), kInStep,
+                       kHeads, 8);
+  for (int64_t t = 0; t < kRows; ++t) {
+    for (int64_t h = 0; h < kHeads; ++h) {
+      const float* from = x.data() + (t * kHeads + h) * kInStep;
+      const size_t to = static_cast<size_t>((t * kHeads + h) * kOutStep);
+      const std::vector<float> row(from, from + kIn);
+      const auto expected = ref::linear(row, matrices[static_cast<size_t>(h)], nullptr, 1, kOut, kIn);
+      for (size_t i = 0; i < kOutStep; ++i) {
+        ASSERT_NEAR(out[to + i], i < kOut ? expected[i] : 9.0, 1e-4);
+        ASSERT_EQ(copied[to + i], i < 8 ? from[i] : 9.0f);
       }
     }
   }

@@ -12,6 +12,7 @@
 
 #include "mhub/kernels/dtype.h"
 #include "mhub/kernels/matrix.h"
+#include "mhub/kernels/op_options.h"
 
 namespace mhub::kernels {
 
@@ -66,7 +67,12 @@ struct KvShape {
   int64_t block_size = 16;
   int64_t num_kv_heads = 0;
   int64_t head_dim = 0;
-  // Bytes that one block of all layers takes in `dtype`: 2 * layers * block_size * num_kv_heads * head_dim * size.
+  // Above 0: one vector of head_dim a token and head is all that is kept (MLA); its last latent_dim elements are the
+  // value too.
+  int64_t latent_dim = 0;
+  int64_t value_dim() const { return latent_dim > 0 ? latent_dim : head_dim; }
+  // Bytes that one block of all layers takes in `dtype`: layers * block_size * num_kv_heads * head_dim * size, twice
+  // without latent_dim.
   size_t block_bytes(DType dtype) const;
 };
 
@@ -193,7 +199,7 @@ class Backend {
   virtual void silu_mul(TensorView out, TensorView gate_up) = 0;
   // Rotates q [T, Hq*D] in place and writes rotated k and v [T, Hkv*D] to the cache at slot_mapping[t]
   // (= block id * block_size + offset). cos_sin: float32 [max_position, rotary_dim]: cos then sin, rotary_dim/2 each;
-  // elements of a head past rotary_dim are not rotated.
+  // elements of a head past rotary_dim are not rotated. A cache with latent_dim keeps k alone; v is not read.
   virtual void rope_and_write_kv(TensorView q, TensorView k, TensorView v, std::span<const int32_t> positions,
                                  std::span<const int32_t> slot_mapping, const float* cos_sin, int64_t rotary_dim,
                                  RopeStyle style, KvCache& cache, int64_t layer) = 0;
@@ -202,6 +208,39 @@ class Backend {
                                const KvCache& cache, int64_t layer) = 0;
   // out[i] = x[rows[i]].
   virtual void gather_rows(TensorView out, TensorView x, std::span<const int32_t> rows) = 0;
+
+  // --- operations beyond the Llama graph ---
+  // A back end that has not one of them yet inherits a default: the plain case by the operations above, else
+  // BackendError "<operation> is not on the <name> back end yet".
+
+  // paged_attention with options. out: [T, Hq * value_dim], q: [T, Hq * head_dim] of the cache's shape.
+  virtual void attention(TensorView out, TensorView q, const AttentionMetadata& metadata,
+                         const AttentionOptions& options, const KvCache& cache, int64_t layer);
+  // Each head's head_dim columns of x by their own root mean square, in place; weight float32 [head_dim].
+  virtual void head_rms_norm(TensorView x, int64_t head_dim, const float* weight, float eps);
+  // out[T,I] = activation(gate) * up, gate_up = [T, 2I] with gate first.
+  virtual void gated_activation(TensorView out, TensorView gate_up, const GatedActivation& activation);
+  virtual void scale(TensorView x, float factor);  // x *= factor
+  virtual void soft_cap(TensorView x, float cap);  // x = cap * tanh(x / cap)
+  virtual void add(TensorView sum, TensorView x);  // sum += x
+  // sum[t] += sigmoid(gate[t]) * x[t], gate [T, 1].
+  virtual void add_gated(TensorView sum, TensorView x, TensorView gate);
+  // out[t][h * out_step + i] = x[t][h * x_step + i] for h < heads, i < width.
+  virtual void copy_heads(TensorView out, int64_t out_step, TensorView x, int64_t x_step, int64_t heads, int64_t width);
+  // For each head h: columns [h * out_step, + N) of out = columns [h * x_step, + K) of x times heads[h]^T, N x K.
+  // Default: linear() head by head.
+  virtual void linear_heads(TensorView out, int64_t out_step, TensorView x, int64_t x_step,
+                            std::span<const PreparedWeight* const> heads);
+  // Chooses options.top_k of rows.experts experts for each row of logits [rows.tokens, rows.experts] and fills `rows`.
+  // Of equal scores the lower expert wins.
+  virtual void route_experts(const ExpertRows& rows, TensorView logits, const RouterOptions& options);
+  // out[i] = x[i] * W_e^T + bias_e for every row i of expert e, where x's row is rows.row_tokens[i] if by_token.
+  // `stacked` holds all experts' matrices along its rows, equally many rows each; bias float32 [stacked rows] or null.
+  // Experts without rows cost nothing.
+  virtual void grouped_linear(TensorView out, TensorView x, const ExpertRows& rows, bool by_token,
+                              const PreparedWeight& stacked, const float* bias);
+  // out[t] = sum over choices j of choice_weights[t, j] * x[choice_rows[t, j]].
+  virtual void combine_experts(TensorView out, TensorView x, const ExpertRows& rows);
 };
 
 // The CPU back end; always built. Throws BackendError on an unknown force_isa.
