@@ -17,6 +17,7 @@ struct DownloadCommand {
   std::optional<int> max_workers, retries;
   std::optional<double> timeout, stall_timeout;
   bool quiet = false;
+  std::string limit_rate;
 };
 
 // `--model ID` stands for the positional MODEL; positionals are then all files.
@@ -65,6 +66,15 @@ Result<void> download(const Cli& cli, DownloadCommand& command) {
   hub::DownloadOptions& options = command.options;
   options.files = command.files;
   options.local_dir = command.local_dir;
+  if (!command.limit_rate.empty()) {
+    const auto rate = parse_bytes(command.limit_rate);
+    if (!rate || *rate < 1024) {
+      return Error{ErrorCode::kUsage,
+                   fmt::format("read --limit-rate '{}': not a rate of at least 1Ki", printable(command.limit_rate)),
+                   "write bytes a second, like 20M or 500Ki", ""};
+    }
+    options.bytes_per_second = *rate;
+  }
   if (!command.source.empty()) {
     MHUB_TRY(options.source, hub::parse_source(command.source));
   }
@@ -136,6 +146,10 @@ void add_download(Cli& cli) {
   app->add_option("--retries", command->retries, "Tries again per part without progress; default 8")
       ->envname("MHUB_RETRIES")
       ->check(CLI::Range(0, 1000));
+  app->add_option("--limit-rate", command->limit_rate,
+                  "Bytes a second over all connections, like 20M; default no limit")
+      ->envname("MHUB_LIMIT_RATE");
+  app->add_flag("--require-hash", options.require_hash, "Refuse files for which the hub gives no hash");
   app->add_flag("--dry-run", options.dry_run, "List what would be fetched, fetch nothing");
   app->add_flag("--force", options.force, "Fetch again what is already there");
   app->add_flag("--quiet", command->quiet, "Print nothing but the model's directory");

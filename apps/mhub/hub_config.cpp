@@ -81,6 +81,15 @@ Result<hub::HubConfig> hub_config_from(const Environment& environment) {
     if (const std::string file = environment(name); !file.empty()) config.ca_file = file;
   }
   config.ca_directory = environment("SSL_CERT_DIR");
+  const auto first_of = [&](std::initializer_list<const char*> names) {
+    for (const char* name : names) {
+      if (std::string text = environment(name); !text.empty()) return text;
+    }
+    return std::string();
+  };
+  config.http_proxy = first_of({"http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"});
+  config.https_proxy = first_of({"https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"});
+  config.no_proxy = first_of({"no_proxy", "NO_PROXY"});
   MHUB_TRY(config.registry_timeout_seconds,
            number(environment, "MHUB_REGISTRY_TIMEOUT", config.registry_timeout_seconds, 0.0, 3600.0));
   return config;

@@ -7,6 +7,7 @@
 #include <set>
 
 #include "library_state.h"
+#include "library_transport.h"
 #include "model_facts.h"
 #include "net/curl_transport.h"
 #include "remote/api_client.h"
@@ -38,14 +39,13 @@ class Download {
         options_(options),
         progress_(progress),
         stop_(std::move(stop)),
-        transport_(
-            {config.connect_timeout_seconds, config.stall_timeout_seconds, config.ca_file, config.ca_directory}) {}
+        transport_(curl_config(config, options.bytes_per_second)) {}
 
   Result<DownloadSummary> run(const ModelRef& ref);
 
  private:
   Result<std::optional<DownloadSummary>> answer_from_registry(const std::string& commit);
-  Result<void> read_snapshot();
+  Result<void> check_hashes() const;
   Result<DownloadSummary> fetch();
   Result<DownloadSummary> fetch_locked(WorkDirectory& work);
   Result<std::optional<ModelRecord>> find_row() const {
@@ -83,7 +83,7 @@ Result<DownloadSummary> Download::run(const ModelRef& ref) {
     MHUB_TRY(auto known, answer_from_registry(hex_or_empty(revision_, 40)));
     if (known) return *std::move(known);
   }
-  const RetryPolicy policy{config_.retries, config_.retry_delay_seconds};
+  const RetryPolicy policy = retry_policy(config_);
   MHUB_TRY(api_, open_hub(target_, transport_, policy, stop_));
   if (revision_.empty()) revision_ = api_->default_revision();
   for (int reads = 1;; ++reads) {
@@ -95,6 +95,7 @@ Result<DownloadSummary> Download::run(const ModelRef& ref) {
     MHUB_TRY(snapshot_, api_->list(revision_, commit, stop_));
     set_commit(commit.empty() ? commit_of_listing(snapshot_) : commit);
     MHUB_TRY(wanted_, select_files(snapshot_, options_, directory_));
+    MHUB_CHECK_OK(check_hashes());
     MHUB_TRY(const auto row, find_row());
     MHUB_TRY(const std::vector<RemoteFile> missing, still_missing(row));
     if (options_.dry_run) return summary();
@@ -111,6 +112,18 @@ Result<DownloadSummary> Download::run(const ModelRef& ref) {
     }
     return fetch();
   }
+}
+
+Result<void> Download::check_hashes() const {
+  if (!options_.require_hash) return {};
+  for (const RemoteFile& file : wanted_) {
+    if (!file.sha256.empty() || !file.git_sha1.empty()) continue;
+    return Error{ErrorCode::kPolicy,
+                 fmt::format("download {}: the hub gives no hash for '{}', and --require-hash is set",
+                             target_.repository.id, printable(file.path)),
+                 "exclude that file, use another hub, or do without --require-hash", ""};
+  }
+  return {};
 }
 
 void Download::set_commit(const std::string& commit) {
@@ -231,7 +244,7 @@ Result<DownloadSummary> Download::fetch_locked(WorkDirectory& work) {
 
   TransferConfig transfer;
   transfer.max_workers = config_.max_workers;
-  transfer.retry = {config_.retries, config_.retry_delay_seconds};
+  transfer.retry = retry_policy(config_);
   Downloader downloader(transport_, *api_, transfer, progress_);
   MHUB_TRY(const TransferResult fetched, downloader.run(missing, work.fd(), target_fd.get(), stop_));
   bytes_network_ = fetched.bytes_network;

@@ -39,8 +39,14 @@ bool is_redirect(int status) {
 
 }  // namespace
 
-CurlExchange::CurlExchange(HttpRequest request, HttpSink& sink, const CurlConfig& config, EndpointAddresses& addresses)
-    : request_(std::move(request)), sink_(&sink), config_(config), addresses_(addresses), url_(request_.url) {}
+CurlExchange::CurlExchange(HttpRequest request, HttpSink& sink, const CurlConfig& config, EndpointAddresses& addresses,
+                           RateLimit& rate_limit)
+    : request_(std::move(request)),
+      sink_(&sink),
+      config_(config),
+      addresses_(addresses),
+      rate_limit_(rate_limit),
+      url_(request_.url) {}
 
 void CurlExchange::fail(Error error, bool retryable) {
   if (!failure_) failure_ = HttpFailure{std::move(error), retryable};
@@ -53,11 +59,12 @@ CURL* CurlExchange::begin_hop() {
     return nullptr;
   }
   origin_ = parts->origin();
+  proxy_ = proxy_for(*parts, config_.proxy);
   visited_.insert(url_);
   head_ = {};
   head_.url = url_;
   header_bytes_ = received_ = received_at_mark_ = 0;
-  redirecting_ = false;
+  redirecting_ = paused_ = false;
   mark_ = Clock::now();
   if (!address_allowed(parts->host)) return nullptr;
 
@@ -91,6 +98,8 @@ CURL* CurlExchange::begin_hop() {
   set(CURLOPT_PREREQFUNCTION, &CurlExchange::before_request);
   set(CURLOPT_PREREQDATA, this);
   set(CURLOPT_PRIVATE, this);
+  set(CURLOPT_PROXY, proxy_.c_str());  // "" = none, whatever the environment says
+  set(CURLOPT_NOPROXY, "");
   if (!config_.ca_file.empty()) set(CURLOPT_CAINFO, config_.ca_file.c_str());
   if (!config_.ca_directory.empty()) set(CURLOPT_CAPATH, config_.ca_directory.c_str());
   if (request_.range) {
@@ -150,12 +159,14 @@ bool CurlExchange::address_allowed(const std::string& address) {
 
 curl_socket_t CurlExchange::open_socket(void* self, curlsocktype, curl_sockaddr* address) {
   auto* exchange = static_cast<CurlExchange*>(self);
-  if (!exchange->address_allowed(address_text(*address))) return CURL_SOCKET_BAD;
+  const bool to_proxy = !exchange->proxy_.empty();  // the user's own choice
+  if (!to_proxy && !exchange->address_allowed(address_text(*address))) return CURL_SOCKET_BAD;
   return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
 }
 
 int CurlExchange::before_request(void* self, char* address, char*, int, int) {
   auto* exchange = static_cast<CurlExchange*>(self);
+  if (!exchange->proxy_.empty()) return CURL_PREREQFUNC_OK;
   if (!exchange->address_allowed(address)) return CURL_PREREQFUNC_ABORT;
   if (exchange->at_endpoint()) exchange->addresses_[exchange->origin_] = classify_address(address);
   return CURL_PREREQFUNC_OK;
@@ -195,6 +206,10 @@ bool CurlExchange::end_of_headers() {
   curl_easy_getinfo(easy_.get(), CURLINFO_RESPONSE_CODE, &status);
   head_.status = static_cast<int>(status);
   if (status < 200) return true;
+  if (status == 407 && !proxy_.empty()) {
+    fail(proxy_wants_login(), false);
+    return false;
+  }
   if (is_redirect(head_.status) && head_.header("location")) {
     redirecting_ = true;
     return true;
@@ -216,6 +231,11 @@ size_t CurlExchange::on_body(char* data, size_t size, size_t count, void* self) 
   auto* exchange = static_cast<CurlExchange*>(self);
   const size_t bytes = size * count;
   if (exchange->cancelled_) return 0;
+  if (!exchange->rate_limit_.may_read(Clock::now())) {
+    exchange->paused_ = true;
+    return CURL_WRITEFUNC_PAUSE;  // the same bytes come again
+  }
+  exchange->rate_limit_.took(bytes);
   exchange->received_ += bytes;
   if (exchange->redirecting_) return exchange->received_ > kMaxRedirectBody ? 0 : bytes;
   if (!exchange->sink_->on_body(std::as_bytes(std::span(data, bytes)))) {
@@ -225,9 +245,16 @@ size_t CurlExchange::on_body(char* data, size_t size, size_t count, void* self) 
   return bytes;
 }
 
+void CurlExchange::resume(Clock::time_point now) {
+  paused_ = false;
+  mark_ = now;  // waiting was our own doing
+  received_at_mark_ = received_;
+  curl_easy_pause(easy_.get(), CURLPAUSE_CONT);
+}
+
 void CurlExchange::check_stall(Clock::time_point now) {
   const double seconds = std::chrono::duration<double>(now - mark_).count();
-  if (seconds < config_.stall_timeout_seconds) return;
+  if (seconds < config_.stall_timeout_seconds || paused_) return;
   if (static_cast<double>(received_ - received_at_mark_) < kSlowestBytesPerSecond * seconds) {
     stalled_ = true;
     fail({ErrorCode::kNetwork,
@@ -241,10 +268,20 @@ void CurlExchange::check_stall(Clock::time_point now) {
   received_at_mark_ = received_;
 }
 
+Error CurlExchange::proxy_wants_login() const {
+  return {ErrorCode::kNetwork, fmt::format("read {}: the proxy {} answers 407", redact_url(url_), redact_url(proxy_)),
+          "it wants a user and password: write http://user:password@host:port into HTTPS_PROXY and HTTP_PROXY", ""};
+}
+
 HttpFailure CurlExchange::curl_failure(CURLcode code) const {
   const char* detail = curl_message_[0] != '\0' ? curl_message_.data() : curl_easy_strerror(code);
   const std::string message = fmt::format("read {}: {}", redact_url(url_), printable(detail, 300));
-  std::string hint = "check the network and the endpoint";
+  const std::string hint = proxy_.empty()
+                               ? "check the network and the endpoint"
+                               : fmt::format("check the network, the endpoint and the proxy {}", redact_url(proxy_));
+  long verify_result = 0;  // of OpenSSL; some refusals reach us as a failed handshake only
+  curl_easy_getinfo(easy_.get(), CURLINFO_SSL_VERIFYRESULT, &verify_result);
+  if (code == CURLE_SSL_CONNECT_ERROR && verify_result != 0) code = CURLE_PEER_FAILED_VERIFICATION;
   switch (code) {
     case CURLE_PEER_FAILED_VERIFICATION:
     case CURLE_SSL_ISSUER_ERROR:
@@ -257,13 +294,13 @@ HttpFailure CurlExchange::curl_failure(CURLcode code) const {
                ""},
               false};
     case CURLE_COULDNT_RESOLVE_PROXY:
-      return {{ErrorCode::kNetwork, message, "check HTTPS_PROXY, http_proxy and NO_PROXY", ""}, true};
-    case CURLE_RECV_ERROR:
-      if (message.find("407") != std::string::npos) {
-        return {{ErrorCode::kNetwork, message, "the proxy wants a user and password: put them into HTTPS_PROXY", ""},
-                false};
-      }
+      return {{ErrorCode::kNetwork, message, "check HTTPS_PROXY, HTTP_PROXY and NO_PROXY", ""}, true};
+    case CURLE_RECV_ERROR: {
+      long connect_status = 0;
+      curl_easy_getinfo(easy_.get(), CURLINFO_HTTP_CONNECTCODE, &connect_status);
+      if (connect_status == 407) return {proxy_wants_login(), false};
       break;
+    }
     default:
       break;
   }

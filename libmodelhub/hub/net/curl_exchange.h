@@ -13,6 +13,7 @@
 
 #include "net/curl_transport.h"
 #include "net/http_transport.h"
+#include "net/rate_limit.h"
 #include "net/url.h"
 
 namespace mhub::hub {
@@ -25,7 +26,8 @@ class CurlExchange {
  public:
   using Clock = std::chrono::steady_clock;
 
-  CurlExchange(HttpRequest request, HttpSink& sink, const CurlConfig& config, EndpointAddresses& addresses);
+  CurlExchange(HttpRequest request, HttpSink& sink, const CurlConfig& config, EndpointAddresses& addresses,
+               RateLimit& rate_limit);
 
   // A handle ready for the multi handle, or nullptr with failure() set.
   CURL* begin_hop();
@@ -34,6 +36,9 @@ class CurlExchange {
   void check_stall(Clock::time_point now);
   void tell_done() { sink_->on_done(failure_ ? &*failure_ : nullptr); }
   void cancel() { cancelled_ = true; }
+  // Held back by the rate limit; resume() when there is room again.
+  bool paused() const { return paused_; }
+  void resume(Clock::time_point now);
   bool cancelled() const { return cancelled_; }
   bool stalled() const { return stalled_; }
   void fail(Error error, bool retryable);
@@ -50,21 +55,24 @@ class CurlExchange {
   bool address_allowed(const std::string& address);
   bool at_endpoint() const { return origin_ == request_.endpoint; }
   std::optional<HttpFailure> follow_redirect();
+  Error proxy_wants_login() const;
   HttpFailure curl_failure(CURLcode code) const;
 
   HttpRequest request_;
   HttpSink* sink_;
   const CurlConfig& config_;
   EndpointAddresses& addresses_;
+  RateLimit& rate_limit_;
 
   std::unique_ptr<CURL, void (*)(CURL*)> easy_{nullptr, curl_easy_cleanup};
   std::unique_ptr<curl_slist, void (*)(curl_slist*)> header_list_{nullptr, curl_slist_free_all};
   std::array<char, CURL_ERROR_SIZE> curl_message_{};
-  std::string url_, origin_;  // of this hop
+  std::string url_, origin_, proxy_;  // of this hop
   std::set<std::string> visited_;
   HttpHead head_;
   size_t header_bytes_ = 0;
   bool head_delivered_ = false, redirecting_ = false, ended_by_sink_ = false, cancelled_ = false, stalled_ = false;
+  bool paused_ = false;
   std::optional<HttpFailure> failure_;
   uint64_t received_ = 0, received_at_mark_ = 0;
   Clock::time_point mark_;

@@ -15,6 +15,7 @@ namespace mhub::hub {
 namespace {
 
 constexpr long kIdleConnections = 64;
+constexpr auto kPauseTick = std::chrono::milliseconds(10);
 
 CURLM* make_multi() {
   static const CURLcode initialized = curl_global_init(CURL_GLOBAL_DEFAULT);  // once a process, as libcurl demands
@@ -85,6 +86,23 @@ struct CurlTransport::State {
       ended.push_back(id);
     }
   }
+  // In the order of their ids, beginning after the one that was served last: none starves under a rate limit.
+  void resume_paused() {
+    const auto now = CurlExchange::Clock::now();
+    auto next = exchanges.upper_bound(last_resumed);
+    for (size_t i = 0; i < exchanges.size(); ++i) {
+      if (next == exchanges.end()) next = exchanges.begin();
+      const auto [id, exchange] = std::pair(next->first, next->second.get());
+      ++next;
+      if (!exchange->paused() || !attached.contains(exchange->easy())) continue;
+      if (!rate_limit.may_read(now)) return;
+      last_resumed = id;
+      exchange->resume(now);
+    }
+  }
+  bool any_paused() const {
+    return std::any_of(exchanges.begin(), exchanges.end(), [](const auto& entry) { return entry.second->paused(); });
+  }
   void tell_ended() {
     for (const Id id : std::exchange(ended, {})) {
       const auto found = exchanges.find(id);
@@ -98,6 +116,8 @@ struct CurlTransport::State {
   const CurlConfig config;
   std::unique_ptr<CURLM, CURLMcode (*)(CURLM*)> multi{make_multi(), curl_multi_cleanup};
   EndpointAddresses addresses;
+  RateLimit rate_limit{config.bytes_per_second};
+  Id last_resumed = 0;
   std::map<Id, std::unique_ptr<CurlExchange>> exchanges;
   std::map<CURL*, Id> attached;  // to the multi handle
   std::vector<Id> to_start, to_cancel, ended;
@@ -109,7 +129,8 @@ CurlTransport::~CurlTransport() = default;
 
 HttpTransport::Id CurlTransport::start(HttpRequest request, HttpSink& sink) {
   const Id id = state_->next_id++;
-  state_->exchanges[id] = std::make_unique<CurlExchange>(std::move(request), sink, state_->config, state_->addresses);
+  state_->exchanges[id] =
+      std::make_unique<CurlExchange>(std::move(request), sink, state_->config, state_->addresses, state_->rate_limit);
   state_->to_start.push_back(id);
   return id;
 }
@@ -123,9 +144,11 @@ void CurlTransport::cancel(Id id) {
 
 void CurlTransport::poll(std::chrono::milliseconds longest_wait) {
   state_->apply_deferred();
+  if (state_->rate_limit.active() && state_->any_paused()) longest_wait = std::min(longest_wait, kPauseTick);
   if (state_->ended.empty()) {
     curl_multi_poll(state_->multi.get(), nullptr, 0, static_cast<int>(longest_wait.count()), nullptr);
   }
+  if (state_->rate_limit.active()) state_->resume_paused();
   int running = 0;
   curl_multi_perform(state_->multi.get(), &running);
   state_->collect_finished();

@@ -17,6 +17,7 @@
 #include <thread>
 
 #include "store/open_beneath.h"
+#include "store/sha256.h"
 #include "transfer/journal.h"
 
 namespace mhub::hub {
@@ -24,6 +25,7 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr auto kLockPoll = std::chrono::milliseconds(100);
+constexpr std::string_view kTrash = "trash";  // without '-': never a writer's name
 
 // Start time of a process in clock ticks: with the pid it names one process of this boot. "" when there is none.
 std::string start_time(pid_t pid) {
@@ -114,6 +116,10 @@ Result<void> WorkDirectory::enter_writer_directory() {
   fs::path newest;
   std::vector<fs::path> others;
   for (const auto& entry : fs::directory_iterator(root_, error)) {
+    if (entry.path().filename().string().starts_with(kTrash)) {
+      fs::remove_all(entry.path(), error);
+      continue;
+    }
     if (!entry.is_directory(error) || entry.path() == writer_ || is_alive(entry.path().filename())) continue;
     if (entry.path().filename().string().find('-') == std::string::npos) continue;  // not a writer's
     others.push_back(entry.path());
@@ -122,7 +128,12 @@ Result<void> WorkDirectory::enter_writer_directory() {
     }
   }
   if (!newest.empty() && !fs::exists(writer_, error)) fs::rename(newest, writer_, error);
-  for (const fs::path& other : others) fs::remove_all(other, error);
+  for (const fs::path& other : others) {
+    // Another process may be taking it over (locks that do nothing): only who renames it may delete it.
+    const fs::path trash = root_ / (std::string(kTrash) + sha256_hex(own_writer_name() + other.string()).substr(0, 16));
+    fs::rename(other, trash, error);
+    if (!error) fs::remove_all(trash, error);
+  }
   MHUB_TRY(writer_fd_, open_directory(writer_, true));
   return {};
 }

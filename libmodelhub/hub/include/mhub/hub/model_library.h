@@ -28,6 +28,8 @@ struct HubConfig {
   int retries = 8;                            // per extent without progress
   double retry_delay_seconds = 0.5;           // first back-off; doubles up to 30 s
   std::string ca_file, ca_directory;          // certificates to trust; "" = the system's
+  std::string http_proxy, https_proxy;        // URLs; "" = none
+  std::string no_proxy;                       // names, addresses and ranges reached without
   bool source_is_chosen = false;              // default_source was asked for, so it goes before what is registered
   double registry_timeout_seconds = 15;       // how long to wait for another process's registry transaction
 };
@@ -42,6 +44,8 @@ struct DownloadOptions {
   std::string token;
   bool dry_run = false;
   bool force = false;                         // fetch again what is already there
+  bool require_hash = false;                  // refuse files for which the hub gives no hash
+  uint64_t bytes_per_second = 0;              // limit over all connections; 0 = none
 };
 
 struct PlannedFile {

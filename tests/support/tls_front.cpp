@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "support/tls_front.h"
+
+#include <arpa/inet.h>
+#include <openssl/bio.h>
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+#include <openssl/ssl.h>
+#include <openssl/x509v3.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <csignal>
+#include <stdexcept>
+
+#include "support/loopback.h"
+
+namespace mhub::test {
+namespace {
+
+using Key = std::unique_ptr<EVP_PKEY, void (*)(EVP_PKEY*)>;
+using X509Ptr = std::unique_ptr<X509, void (*)(X509*)>;
+using BioPtr = std::unique_ptr<BIO, void (*)(BIO*)>;
+
+Key new_key() {
+  return {EVP_EC_gen("P-256"), EVP_PKEY_free};
+}
+BioPtr new_bio(std::string_view text = "") {
+  BIO* bio = text.empty() ? BIO_new(BIO_s_mem()) : BIO_new_mem_buf(text.data(), static_cast<int>(text.size()));
+  return {bio, [](BIO* b) { BIO_free(b); }};
+}
+std::string text_of(BIO* bio) {
+  char* data = nullptr;
+  const long size = BIO_get_mem_data(bio, &data);
+  return {data, static_cast<size_t>(size)};
+}
+std::string pem_of(X509* certificate) {
+  const BioPtr bio = new_bio();
+  PEM_write_bio_X509(bio.get(), certificate);
+  return text_of(bio.get());
+}
+
+void add_extension(X509* certificate, X509* issuer, int nid, const std::string& value) {
+  X509V3_CTX context;
+  X509V3_set_ctx(&context, issuer, certificate, nullptr, nullptr, 0);
+  X509_EXTENSION* extension = X509V3_EXT_conf_nid(nullptr, &context, nid, value.c_str());
+  if (!extension) throw std::runtime_error("certificate extension " + value);
+  X509_add_ext(certificate, extension, -1);
+  X509_EXTENSION_free(extension);
+}
+
+X509Ptr new_certificate(const std::string& name, EVP_PKEY* key, int first_day, int last_day) {
+  static std::atomic<long> serial{1};
+  X509Ptr certificate(X509_new(), X509_free);
+  X509_set_version(certificate.get(), 2);
+  ASN1_INTEGER_set(X509_get_serialNumber(certificate.get()), serial++);
+  X509_gmtime_adj(X509_getm_notBefore(certificate.get()), first_day * 86400L);
+  X509_gmtime_adj(X509_getm_notAfter(certificate.get()), last_day * 86400L);
+  X509_set_pubkey(certificate.get(), key);
+  X509_NAME_add_entry_by_txt(X509_get_subject_name(certificate.get()), "CN", MBSTRING_ASC,
+                             reinterpret_cast<const unsigned char*>(name.c_str()), -1, -1, 0);
+  return certificate;
+}
+
+}  // namespace
+
+struct TestCa::State {
+  Key key = new_key();
+  X509Ptr certificate = new_certificate("mhub test authority", key.get(), -1, 365);
+};
+
+TestCa::TestCa() : state_(std::make_unique<State>()) {
+  X509* own = state_->certificate.get();
+  X509_set_issuer_name(own, X509_get_subject_name(own));
+  add_extension(own, own, NID_basic_constraints, "critical,CA:TRUE");
+  add_extension(own, own, NID_key_usage, "critical,keyCertSign,cRLSign");
+  X509_sign(own, state_->key.get(), EVP_sha256());
+}
+TestCa::~TestCa() = default;
+
+std::string TestCa::pem() const {
+  return pem_of(state_->certificate.get());
+}
+
+Certificate TestCa::issue(const std::string& host, int first_day, int last_day) const {
+  const Key key = new_key();
+  const X509Ptr leaf = new_certificate(host, key.get(), first_day, last_day);
+  X509_set_issuer_name(leaf.get(), X509_get_subject_name(state_->certificate.get()));
+  in_addr address{};
+  const bool is_address = inet_pton(AF_INET, host.c_str(), &address) == 1;
+  add_extension(leaf.get(), state_->certificate.get(), NID_subject_alt_name, (is_address ? "IP:" : "DNS:") + host);
+  X509_sign(leaf.get(), state_->key.get(), EVP_sha256());
+  const BioPtr bio = new_bio();
+  PEM_write_bio_PrivateKey(bio.get(), key.get(), nullptr, nullptr, 0, nullptr, nullptr);
+  return {pem_of(leaf.get()), text_of(bio.get())};
+}
+
+struct TlsFront::Context {
+  std::unique_ptr<SSL_CTX, void (*)(SSL_CTX*)> ssl{SSL_CTX_new(TLS_server_method()), SSL_CTX_free};
+};
+
+TlsFront::TlsFront(const Certificate& certificate, int target_port)
+    : context_(std::make_unique<Context>()), target_port_(target_port) {
+  const BioPtr cert_bio = new_bio(certificate.certificate_pem), key_bio = new_bio(certificate.key_pem);
+  const X509Ptr leaf(PEM_read_bio_X509(cert_bio.get(), nullptr, nullptr, nullptr), X509_free);
+  const Key key(PEM_read_bio_PrivateKey(key_bio.get(), nullptr, nullptr, nullptr), EVP_PKEY_free);
+  if (SSL_CTX_use_certificate(context_->ssl.get(), leaf.get()) != 1 ||
+      SSL_CTX_use_PrivateKey(context_->ssl.get(), key.get()) != 1) {
+    throw std::runtime_error("tls front: certificate and key do not fit");
+  }
+  signal(SIGPIPE, SIG_IGN);  // OpenSSL writes to whoever has just hung up
+  const Listener listener = listen_on_loopback();
+  listener_ = listener.fd;
+  port_ = listener.port;
+  accepter_ = std::thread([this] { accept_connections(); });
+}
+
+TlsFront::~TlsFront() {
+  stopping_ = true;
+  shutdown(listener_, SHUT_RDWR);
+  accepter_.join();
+  close(listener_);
+  std::vector<std::thread> threads;
+  {
+    const std::lock_guard lock(mutex_);
+    for (const int fd : sockets_) shutdown(fd, SHUT_RDWR);
+    threads.swap(threads_);
+  }
+  for (std::thread& thread : threads) thread.join();
+}
+
+std::string TlsFront::url(const std::string& host) const {
+  return "https://" + host + ":" + std::to_string(port_);
+}
+
+void TlsFront::accept_connections() {
+  while (!stopping_) {
+    const int fd = accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC);
+    if (fd < 0) continue;
+    const std::lock_guard lock(mutex_);
+    sockets_.push_back(fd);
+    threads_.emplace_back([this, fd] { serve(fd); });
+  }
+}
+
+void TlsFront::serve(int fd) {
+  const int target = connect_to_loopback(target_port_);
+  const std::unique_ptr<SSL, void (*)(SSL*)> ssl(SSL_new(context_->ssl.get()), SSL_free);
+  SSL_set_fd(ssl.get(), fd);
+  if (target >= 0 && SSL_accept(ssl.get()) == 1) {
+    std::array<char, 16384> buffer;
+    pollfd ends[] = {{fd, POLLIN, 0}, {target, POLLIN, 0}};
+    bool open = true;
+    while (open && !stopping_) {
+      if (SSL_pending(ssl.get()) == 0 && poll(ends, 2, 100) <= 0) continue;
+      if (SSL_pending(ssl.get()) > 0 || ends[0].revents != 0) {
+        const int n = SSL_read(ssl.get(), buffer.data(), static_cast<int>(buffer.size()));
+        open = n > 0 && send_whole(target, {buffer.data(), static_cast<size_t>(n)});
+      } else if (ends[1].revents != 0) {
+        const ssize_t n = recv(target, buffer.data(), buffer.size(), 0);
+        open = n > 0 && SSL_write(ssl.get(), buffer.data(), static_cast<int>(n)) == n;
+      }
+      ends[0].revents = ends[1].revents = 0;
+    }
+  }
+  const std::lock_guard lock(mutex_);
+  std::erase(sockets_, fd);
+  close(fd);
+  if (target >= 0) close(target);
+}
+
+}  // namespace mhub::test
