@@ -11,6 +11,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "backup.h"
 #include "migrations.h"
 
 namespace mhub::registry {
@@ -24,9 +25,7 @@ constexpr int64_t kQuickCheckBytes = 1 << 20;
 
 Error damaged(const fs::path& file, const std::string& what) {
   return {ErrorCode::kRegistry, fmt::format("read registry {}: the file is damaged ({})", file.string(), what),
-          "move the file aside (models stay on disk); `mhub download` and `mhub import` register models again "
-          "without fetching what is there",
-          ""};
+          "run `mhub registry rebuild`: it makes a new one from the models on disk and keeps the damaged file", ""};
 }
 
 Error file_error(const std::string& action, const fs::path& file, const std::string& what) {
@@ -149,6 +148,7 @@ Result<std::unique_ptr<SQLite::Database>> open_database(const fs::path& file, co
     sqlite3_db_config(handle, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, nullptr);
     const bool read_only = sqlite3_db_readonly(handle, "main") == 1;
     MHUB_CHECK_OK(configure(*database, file, read_only));
+    MHUB_CHECK_OK(back_up_before_migration(*database, file));
     apply_migrations(*database, migrations());
     MHUB_CHECK_OK(check_version(*database, file));
     MHUB_CHECK_OK(check_pages(*database, file));

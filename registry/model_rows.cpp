@@ -1,23 +1,36 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "model_rows.h"
 
+#include <algorithm>
 #include <bit>
 
 namespace mhub::registry {
 
 const char* const kModelColumns =
     "models.id, models.name, source, endpoint, revision, commit_id, models.path, in_store, format, quantization, "
-    "architecture, complete, card_json, created_at";
+    "architecture, complete, card_json, created_at, pinned, used_at, verified_at, num_files, bytes";
+
+namespace {
+
+std::string oldest_verification(const std::vector<FileRecord>& files) {
+  const auto oldest = std::min_element(files.begin(), files.end(),
+                                       [](const auto& a, const auto& b) { return a.verified_at < b.verified_at; });
+  return oldest == files.end() ? "" : oldest->verified_at;
+}
+
+}  // namespace
 
 int64_t upsert_model(SQLite::Database& database, const ModelRecord& model) {
   SQLite::Statement insert(database, R"(
       INSERT INTO models (name, source, endpoint, revision, commit_id, path, in_store, format, quantization, architecture,
-                          complete, card_json, created_at)
-      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                          complete, card_json, created_at, pinned, used_at, verified_at, num_files, bytes)
+      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
       ON CONFLICT (name, source, commit_id, path) DO UPDATE SET
         endpoint = excluded.endpoint, revision = excluded.revision, in_store = excluded.in_store,
         format = excluded.format, quantization = excluded.quantization, architecture = excluded.architecture,
-        complete = excluded.complete, card_json = excluded.card_json, created_at = excluded.created_at
+        complete = excluded.complete, card_json = excluded.card_json, created_at = excluded.created_at,
+        pinned = max(pinned, excluded.pinned), used_at = max(used_at, excluded.used_at),
+        verified_at = excluded.verified_at, num_files = excluded.num_files, bytes = excluded.bytes
       RETURNING id)");
   int at = 0;
   for (const auto* text : {&model.name, &model.source, &model.endpoint, &model.revision, &model.commit, &model.path}) {
@@ -28,6 +41,11 @@ int64_t upsert_model(SQLite::Database& database, const ModelRecord& model) {
   insert.bind(++at, model.complete ? 1 : 0);
   insert.bind(++at, model.card_json);
   insert.bind(++at, model.created_at);
+  insert.bind(++at, model.pinned ? 1 : 0);
+  insert.bind(++at, model.used_at);
+  insert.bind(++at, oldest_verification(model.files));
+  insert.bind(++at, static_cast<int64_t>(model.files.size()));
+  insert.bind(++at, static_cast<int64_t>(model.total_bytes()));
   insert.executeStep();
   return insert.getColumn(0).getInt64();
 }
@@ -39,6 +57,7 @@ void replace_files(SQLite::Database& database, int64_t model_id, const std::vect
   SQLite::Statement insert(database, R"(
       INSERT INTO files (model_id, path, bytes, sha256, git_sha1, verified_at, inode, mtime_ns, ctime_ns)
       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?))");
+  SQLite::Statement insert_extents(database, "INSERT OR REPLACE INTO extents (sha256, hashes) VALUES (?, ?)");
   for (const FileRecord& file : files) {
     insert.bind(1, model_id);
     insert.bind(2, file.path);
@@ -51,6 +70,11 @@ void replace_files(SQLite::Database& database, int64_t model_id, const std::vect
     insert.bind(9, file.ctime_ns);
     insert.exec();
     insert.reset();
+    if (file.extents.empty()) continue;
+    insert_extents.bind(1, file.sha256);
+    insert_extents.bind(2, file.extents.data(), static_cast<int>(file.extents.size()));
+    insert_extents.exec();
+    insert_extents.reset();
   }
 }
 
@@ -92,6 +116,11 @@ ModelRecord read_model(SQLite::Statement& row) {
   model.complete = row.getColumn(at++).getInt() != 0;
   model.card_json = row.getColumn(at++).getString();
   model.created_at = row.getColumn(at++).getString();
+  model.pinned = row.getColumn(at++).getInt() != 0;
+  model.used_at = row.getColumn(at++).getString();
+  model.verified_at = row.getColumn(at++).getString();
+  model.num_files = static_cast<uint64_t>(row.getColumn(at++).getInt64());
+  model.num_bytes = static_cast<uint64_t>(row.getColumn(at++).getInt64());
   return model;
 }
 
@@ -113,6 +142,23 @@ std::vector<FileRecord> select_files(SQLite::Database& database, int64_t model_i
     file.ctime_ns = select.getColumn(7).getInt64();
   }
   return files;
+}
+
+void forget_extents(SQLite::Database& database, int64_t model_id) {
+  SQLite::Statement remove(database, R"(
+      DELETE FROM extents WHERE sha256 IN (
+        SELECT sha256 FROM files AS mine WHERE model_id = ?1
+          AND NOT EXISTS (SELECT 1 FROM files WHERE sha256 = mine.sha256 AND model_id <> ?1)))");
+  remove.bind(1, model_id);
+  remove.exec();
+}
+
+void refresh_verification(SQLite::Database& database, int64_t model_id) {
+  SQLite::Statement update(database, R"(
+      UPDATE models SET verified_at = coalesce((SELECT min(verified_at) FROM files WHERE model_id = ?1), '')
+      WHERE id = ?1)");
+  update.bind(1, model_id);
+  update.exec();
 }
 
 std::vector<std::string> select_aliases(SQLite::Database& database, int64_t model_id) {

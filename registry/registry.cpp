@@ -5,28 +5,15 @@
 
 #include <chrono>
 #include <ctime>
-#include <mutex>
-
-#include "database.h"
 #include "mhub/base/error.h"
 #include "model_rows.h"
+#include "registry_state.h"
 
 namespace mhub::registry {
 namespace {
 
 // A commit may be given by its first digits, as git allows.
 constexpr size_t kShortestCommitPrefix = 7;
-
-std::string utc_now() {
-  using namespace std::chrono;
-  const auto now = time_point_cast<milliseconds>(system_clock::now());
-  const std::time_t seconds = system_clock::to_time_t(now);
-  std::tm utc{};
-  gmtime_r(&seconds, &utc);
-  char text[32];
-  std::strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", &utc);
-  return fmt::format("{}.{:03}Z", text, now.time_since_epoch().count() % 1000);
-}
 
 void add_details(SQLite::Database& database, ModelRecord& model, bool with_files) {
   model.aliases = select_aliases(database, model.id);
@@ -71,43 +58,23 @@ std::optional<ModelRecord> newest_at(SQLite::Database& database, const std::stri
 
 }  // namespace
 
+std::string utc_now() {
+  using namespace std::chrono;
+  const auto now = time_point_cast<milliseconds>(system_clock::now());
+  const std::time_t seconds = system_clock::to_time_t(now);
+  std::tm utc{};
+  gmtime_r(&seconds, &utc);
+  char text[32];
+  std::strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", &utc);
+  return fmt::format("{}.{:03}Z", text, now.time_since_epoch().count() % 1000);
+}
+
 uint64_t ModelRecord::total_bytes() const {
+  if (files.empty()) return num_bytes;
   uint64_t total = 0;
   for (const FileRecord& file : files) total += file.bytes;
   return total;
 }
-
-struct Registry::State {
-  std::filesystem::path file;
-  std::mutex mutex;
-  std::unique_ptr<SQLite::Database> database;  // guarded by mutex
-
-  template <typename Body>
-  auto read(Body body) -> Result<decltype(body(*database))> {
-    const std::lock_guard lock(mutex);
-    try {
-      SQLite::Transaction transaction(*database, SQLite::TransactionBehavior::DEFERRED);  // one snapshot
-      auto value = body(*database);
-      transaction.commit();
-      return value;
-    } catch (const SQLite::Exception& e) {
-      return error_from(e, "read", file);
-    }
-  }
-
-  template <typename Body>
-  auto write(Body body) -> Result<decltype(body(*database))> {
-    const std::lock_guard lock(mutex);
-    try {
-      SQLite::Transaction transaction(*database, SQLite::TransactionBehavior::IMMEDIATE);
-      auto value = body(*database);
-      transaction.commit();
-      return value;
-    } catch (const SQLite::Exception& e) {
-      return error_from(e, "write", file);
-    }
-  }
-};
 
 Registry::Registry(std::unique_ptr<State> state) : state_(std::move(state)) {}
 Registry::~Registry() = default;
@@ -119,24 +86,37 @@ Result<std::unique_ptr<Registry>> Registry::open(const std::filesystem::path& fi
   return std::unique_ptr<Registry>(new Registry(std::move(state)));
 }
 
-Result<int64_t> Registry::put_model(const ModelRecord& model) {
-  return state_->write([&](SQLite::Database& database) {
+Result<int64_t> Registry::put_model(const ModelRecord& model, const std::function<Result<void>()>& publish) {
+  return state_->write_unless_error([&](SQLite::Database& database) -> Result<int64_t> {
     ModelRecord row = model;
     if (row.created_at.empty()) row.created_at = utc_now();
     const int64_t id = upsert_model(database, row);
     replace_files(database, id, model.files);
     point_aliases(database, id, model.aliases);
+    if (publish) MHUB_CHECK_OK(publish());
     return id;
   });
 }
 
 Result<std::vector<ModelRecord>> Registry::list_models(bool with_files) {
+  MHUB_TRY(std::vector<ModelRecord> models, list_models(ListFilter()));
+  if (!with_files) return models;
+  auto read = state_->read([&](SQLite::Database& database) {
+    for (ModelRecord& model : models) model.files = select_files(database, model.id);
+    return true;
+  });
+  if (!read) return read.error();
+  return models;
+}
+
+Result<std::vector<ModelRecord>> Registry::models_named(const std::string& name) {
   return state_->read([&](SQLite::Database& database) {
     SQLite::Statement select(
-        database, fmt::format("SELECT {} FROM models ORDER BY name, created_at DESC, id DESC", kModelColumns));
+        database, fmt::format("SELECT {} FROM models WHERE name = ? ORDER BY created_at DESC, id DESC", kModelColumns));
+    select.bind(1, name);
     std::vector<ModelRecord> models;
     while (select.executeStep()) models.push_back(read_model(select));
-    for (ModelRecord& model : models) add_details(database, model, with_files);
+    for (ModelRecord& model : models) add_details(database, model, false);
     return models;
   });
 }
@@ -170,6 +150,7 @@ Result<std::optional<ModelRecord>> Registry::find_exact(const std::string& sourc
 
 Result<void> Registry::remove_model(int64_t id) {
   auto removed = state_->write([&](SQLite::Database& database) {
+    forget_extents(database, id);
     SQLite::Statement remove(database, "DELETE FROM models WHERE id = ?");
     remove.bind(1, id);
     return remove.exec();
@@ -184,6 +165,7 @@ Result<void> Registry::update_file_stats(int64_t model_id, const std::vector<Fil
   auto updated = state_->write([&](SQLite::Database& database) {
     int rows = 0;
     for (const FileRecord& file : files) rows += update_file(database, model_id, file) ? 1 : 0;
+    refresh_verification(database, model_id);
     return rows;
   });
   if (!updated) return updated.error();

@@ -107,6 +107,7 @@ Result<FileRecord> place(const SourceFile& source, int staging_fd, std::stop_tok
   set_stat(file, info);
   file.path = source.name;
   file.sha256 = std::move(placed.hash->sha256);
+  file.extents = std::move(placed.hash->extents);
   file.verified_at = timestamp_now();
   return file;
 }

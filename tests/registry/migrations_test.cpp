@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <unistd.h>
+
 #include <cstdlib>
 
 #include "database.h"
@@ -58,6 +60,50 @@ TEST(Migrations, EveryReleasedVersionUpgradesToTheGoldenSchema) {
     EXPECT_EQ(schema_of(file), read_file(test_data("golden_schema.sql")));
   }
   EXPECT_GE(fixtures, 1);
+}
+
+TEST(Migrations, ACopyOfTheOldFileIsMadeFirst) {
+  const TempDir dir;
+  const fs::path file = dir / "registry.db";
+  fs::copy_file(test_data("registry_v1.db"), file);
+  fs::permissions(file, fs::perms::owner_read | fs::perms::owner_write);
+  ASSERT_TRUE(Registry::open(file));
+  const fs::path copy = file.string() + ".v1.bak";
+  ASSERT_TRUE(fs::exists(copy));
+  EXPECT_EQ(fs::status(copy).permissions(), fs::perms::owner_read | fs::perms::owner_write);
+  SQLite::Database old(copy.string());
+  EXPECT_EQ(user_version(old), 1);
+  EXPECT_EQ(old.execAndGet("SELECT count(*) FROM files").getInt(), 2);
+  const auto written = fs::last_write_time(copy);
+  ASSERT_TRUE(Registry::open(file));
+  EXPECT_EQ(fs::last_write_time(copy), written) << "not again";
+}
+
+TEST(Migrations, WithoutRoomForTheCopyNothingIsMigrated) {
+  const TempDir dir;
+  const fs::path file = dir / "registry.db";
+  fs::copy_file(test_data("registry_v1.db"), file);
+  fs::permissions(file, fs::perms::owner_read | fs::perms::owner_write);
+  fs::create_directories((dir / "registry.db.v1.bak.").string() + std::to_string(getpid()) + "/in the way");
+  const auto refused = Registry::open(file);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, ErrorCode::kDisk);
+  SQLite::Database database(file.string());
+  EXPECT_EQ(user_version(database), 1);
+}
+
+TEST(Migrations, Version2FillsTheTotalsOfOldRows) {
+  const TempDir dir;
+  const fs::path file = dir / "registry.db";
+  fs::copy_file(test_data("registry_v1.db"), file);
+  fs::permissions(file, fs::perms::owner_read | fs::perms::owner_write);
+  const auto registry = Registry::open(file);
+  const auto rows = (*registry)->list_models(false);
+  ASSERT_EQ(rows->size(), 1u);
+  EXPECT_EQ(rows->front().num_files, 2u);
+  EXPECT_EQ(rows->front().total_bytes(), 700u + (1u << 20));
+  EXPECT_NE(rows->front().verified_at, "");
+  EXPECT_EQ((*registry)->store_knowledge()->since, "") << "it has been the store's registry all along";
 }
 
 TEST(Migrations, AreNumberedFromOneWithoutGaps) {

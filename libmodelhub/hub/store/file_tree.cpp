@@ -71,6 +71,7 @@ Result<registry::FileRecord> hash_one(int directory_fd, const std::string& path,
   registry::FileRecord file;
   file.path = path;
   file.sha256 = std::move(hashed.sha256);
+  file.extents = std::move(hashed.extents);
   file.verified_at = timestamp_now();
   set_stat(file, after);
   // Not ctime: another process may link the same file into its store meanwhile.

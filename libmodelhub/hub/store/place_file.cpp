@@ -12,6 +12,7 @@
 #include <span>
 #include <vector>
 
+#include "store/extent_hash.h"
 #include "store/open_beneath.h"
 
 namespace mhub::hub {
@@ -37,6 +38,7 @@ Result<HashedFile> copy_bytes(int from, int to, uint64_t size, const std::string
   posix_fadvise(from, 0, 0, POSIX_FADV_SEQUENTIAL);
   std::vector<std::byte> buffer(1u << 20);
   Sha256 hash;
+  ExtentHasher extents;
   HashedFile copied;
   for (;;) {
     if (stop.stop_requested())
@@ -48,6 +50,7 @@ Result<HashedFile> copy_bytes(int from, int to, uint64_t size, const std::string
     if (n == 0) break;
     const auto bytes = std::span<const std::byte>(buffer).first(static_cast<size_t>(n));
     hash.update(bytes);
+    extents.update(bytes);
     MHUB_CHECK_OK(write_all(to, bytes, name));
     copied.bytes += bytes.size();
   }
@@ -57,6 +60,7 @@ Result<HashedFile> copy_bytes(int from, int to, uint64_t size, const std::string
                  "try again when nothing writes to it", ""};
   }
   copied.sha256 = hash.finish();
+  copied.extents = extents.finish();
   return copied;
 }
 

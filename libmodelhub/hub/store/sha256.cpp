@@ -13,6 +13,8 @@
 
 #include "mhub/base/check.h"
 
+#include "store/extent_hash.h"
+
 namespace mhub::hub {
 
 struct Digest::Context {
@@ -67,6 +69,7 @@ Result<HashedFile> hash_descriptor(int fd, const std::string& what, std::stop_to
   posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL);
   std::vector<std::byte> buffer(1u << 20);
   Sha256 hash;
+  ExtentHasher extents;
   HashedFile file;
   for (;;) {
     if (stop.stop_requested())
@@ -79,10 +82,13 @@ Result<HashedFile> hash_descriptor(int fd, const std::string& what, std::stop_to
                    "check the disk", ""};
     }
     if (n == 0) break;
-    hash.update(std::span(buffer).first(static_cast<size_t>(n)));
+    const std::span<const std::byte> bytes = std::span(buffer).first(static_cast<size_t>(n));
+    hash.update(bytes);
+    extents.update(bytes);
     file.bytes += static_cast<uint64_t>(n);
   }
   file.sha256 = hash.finish();
+  file.extents = extents.finish();
   return file;
 }
 

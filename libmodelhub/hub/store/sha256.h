@@ -46,6 +46,7 @@ std::string sha256_hex(std::string_view text);
 
 struct HashedFile {
   std::string sha256;
+  std::string extents;  // store/extent_hash.h
   uint64_t bytes = 0;
 };
 // Reads an open regular file from its start to its end. `what` names it in errors. kDisk, kInterrupted.

@@ -332,8 +332,9 @@ void Downloader::place(FileTransfer& file, const FileDigests& digests) {
   const std::string git_sha1 = digests.git_sha1;
   queue_.post(
       [this, &file, placed, digests] { *placed = file.partial().place(target_fd_, digests.sha256, digests.git_sha1); },
-      [this, &file, placed] {
+      [this, &file, placed, extents = digests.extents] {
         if (!*placed) return fail(placed->error());
+        (*placed)->extents = extents;
         progress_.on_file_done(file.remote().path, (*placed)->sha256, (*placed)->bytes);
         placed_.emplace(file.remote().path, **placed);
         std::erase_if(open_, [&](const auto& open) { return open.get() == &file; });

@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <vector>
 
+#include "store/extent_hash.h"
 #include "store/open_beneath.h"
 #include "store/sha256.h"
 #include "store/unique_fd.h"
@@ -27,6 +28,7 @@ struct FileHasher::Progress {
   UniqueFd fd;
   Sha256 sha256;
   std::optional<GitBlobSha1> git_sha1;
+  ExtentHasher extents;
   uint64_t hashed = 0;
   std::optional<Error> error;
   bool running = false, finished = false;
@@ -48,6 +50,7 @@ struct FileHasher::Progress {
       }
       const std::span<const std::byte> bytes(buffer.data(), static_cast<size_t>(n));
       sha256.update(bytes);
+      extents.update(bytes);
       if (git_sha1) git_sha1->update(bytes);
       hashed += bytes.size();
     }
@@ -104,7 +107,8 @@ void FileHasher::job_done() {
   if (progress_->error) {
     on_finished_(*progress_->error);
   } else {
-    on_finished_(FileDigests{progress_->sha256.finish(), progress_->git_sha1 ? progress_->git_sha1->finish() : ""});
+    on_finished_(FileDigests{progress_->sha256.finish(), progress_->git_sha1 ? progress_->git_sha1->finish() : "",
+                             progress_->extents.finish()});
   }
 }
 

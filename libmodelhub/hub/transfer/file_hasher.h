@@ -16,6 +16,7 @@ namespace mhub::hub {
 
 struct FileDigests {
   std::string sha256, git_sha1;  // git_sha1 "" unless the hub gave one to compare with
+  std::string extents;           // store/extent_hash.h: what `verify --repair` finds bad ranges by
 };
 
 // Hashes a file while it arrives: follows the in-order prefix on the work queue, out of the page cache, one job at a

@@ -3,9 +3,11 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "mhub/base/result.h"
@@ -21,6 +23,8 @@ struct FileRecord {
   uint64_t inode = 0;
   int64_t mtime_ns = 0, ctime_ns = 0;
   std::string git_sha1;  // "" when the hub gave none
+  // Hashes of its extents (hub/store/extent_hash.h). put_model keeps them by sha256; extents_of() gives them back.
+  std::string extents;
 };
 
 struct ModelRecord {
@@ -40,7 +44,26 @@ struct ModelRecord {
   std::string created_at;  // RFC 3339
   std::vector<FileRecord> files;
   std::vector<std::string> aliases;
-  uint64_t total_bytes() const;
+  bool pinned = false;                    // gc leaves it
+  std::string used_at;                    // RFC 3339; "" = never since it came
+  std::string verified_at;                // of its least recently verified file
+  uint64_t num_files = 0, num_bytes = 0;  // of the row; `files` may not have been read
+  uint64_t total_bytes() const;           // of `files`, else of the row
+};
+
+// Which rows to list, and how. Empty fields mean any; texts are globs ('*', '?', '[...]'), letter case counts.
+struct ListFilter {
+  std::string name{}, source{}, format{}, quantization{}, architecture{};  // name: also of an alias
+  std::optional<bool> complete{}, pinned{}, in_store{};
+  enum class Order { kName, kBytes, kCreated, kUsed, kVerified } order = Order::kName;
+  bool descending = false;
+  int64_t limit = -1, offset = 0;  // limit -1 = all
+};
+
+using QueryValue = std::variant<std::nullptr_t, int64_t, double, std::string>;
+struct QueryResult {
+  std::vector<std::string> columns;
+  std::vector<std::vector<QueryValue>> rows;
 };
 
 struct OpenOptions {
@@ -57,14 +80,48 @@ class Registry {
   ~Registry();
   // One BEGIN IMMEDIATE transaction. Replaces the row with the same (source, name, commit, path), whose id stays; an
   // alias moves here from whatever had it. created_at "" means now.
-  Result<int64_t> put_model(const ModelRecord& model);
-  Result<std::vector<ModelRecord>> list_models(bool with_files);  // by name, newest first
+  // `publish` runs inside it, before the commit: gc, which holds the same lock, never sees the one without the other.
+  Result<int64_t> put_model(const ModelRecord& model, const std::function<Result<void>()>& publish = {});
+  Result<std::vector<ModelRecord>> list_models(bool with_files);           // by name, newest first
+  Result<std::vector<ModelRecord>> list_models(const ListFilter& filter);  // without files
+  Result<std::vector<ModelRecord>> models_named(const std::string& name);  // newest first, without files
   // By exact name or alias (optionally "name@revision-or-commit"); the newest when several. kModelNotFound if none.
   Result<ModelRecord> find_model(const std::string& name);
   Result<std::optional<ModelRecord>> find_exact(const std::string& source, const std::string& name,
                                                 const std::string& commit, const std::string& path);
   Result<void> remove_model(int64_t id);
   Result<void> update_file_stats(int64_t model_id, const std::vector<FileRecord>& files);
+
+  Result<void> set_pinned(int64_t id, bool pinned);
+  Result<void> touch_model(int64_t id);  // used now
+  // Takes the alias from whatever had it.
+  Result<void> set_alias(const std::string& alias, int64_t id);
+  Result<bool> remove_alias(const std::string& alias);  // false: there was none
+  // Files of registered models that had this content when they were verified.
+  struct Located {
+    int64_t model_id = 0;
+    std::string directory;
+    FileRecord file;
+  };
+  Result<std::vector<Located>> files_with_content(const std::string& sha256);
+  Result<std::string> extents_of(const std::string& sha256);  // "" when not known
+  // Runs `body` if no row has this path, while no other process can write. False: there is a row.
+  Result<bool> if_unregistered(const std::string& path, const std::function<Result<void>()>& body);
+  // Whether there are rows, and the time from which on every directory of the store has been this registry's ("" =
+  // always): what is older and has no row may belong to a registry that was lost.
+  struct StoreKnowledge {
+    bool has_models = false;
+    std::string since;
+  };
+  Result<StoreKnowledge> store_knowledge();
+  // One SELECT over the views `model` and `file` (docs/registry.md), on a connection that can do nothing else. kUsage
+  // with what SQLite says; kPolicy for anything but reading; more than `max_rows` rows or `seconds` are kUsage too.
+  Result<QueryResult> query(const std::string& sql, size_t max_rows = 1'000'000, double seconds = 60);
+
+  // Puts a new registry with these rows in place of `file`, which is kept beside it (returned; "" when there was none).
+  // The new one knows the whole store. kRegistry while another process is writing.
+  static Result<std::filesystem::path> replace(const std::filesystem::path& file,
+                                               const std::vector<ModelRecord>& models);
 
  private:
   struct State;
