@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "generation.h"
 
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
 #include <algorithm>
 #include <random>
 
@@ -70,6 +73,7 @@ bool Generation::take(Running& running, engine::TokenDelta delta, const std::fun
   running.timer.on_tokens(delta.tokens.size());
   if (delta.finish == engine::FinishReason::kError) {
     error_ = delta.error.value_or(Error{ErrorCode::kInternal, "the engine failed", "", ""});
+    spdlog::error("http: generation failed error={}", error_.one_line());
     error_.code = ErrorCode::kInternal;  // whatever it was, the request was good
     running.timer.finish("error");
     end = RunEnd::kFailed;
