@@ -24,7 +24,7 @@ engine::GenerationRequest make_request(const Generation::Plan& plan, const Promp
   engine::GenerationRequest request;
   request.prompt = prompt.ids;
   request.params = fields.sampling;
-  request.cache_scope = fields.cache_salt;
+  request.cache_scope = plan.cache_scope;
   request.params.stop_token_ids = fields.stop_token_ids;
   if (!fields.ignore_eos) {
     request.params.stop_token_ids.insert(request.params.stop_token_ids.end(), plan.eos_token_ids.begin(),
