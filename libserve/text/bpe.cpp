@@ -27,43 +27,59 @@ uint64_t mix(uint64_t key) {
 
 }  // namespace
 
-Result<BpeModel> BpeModel::create(const Vocabulary& vocabulary, const std::vector<Merge>& merges, BpeOptions options) {
-  BpeModel model;
-  model.vocabulary_ = &vocabulary;
-  model.options_ = std::move(options);
-  if (model.options_.unk_token) {
-    model.unk_ = vocabulary.find(*model.options_.unk_token);
-    if (model.unk_ == kNoToken) {
+Result<std::unique_ptr<const TokenModel>> BpeModel::create(const Vocabulary& vocabulary,
+                                                           const std::vector<Merge>& merges, BpeOptions options) {
+  auto model = std::make_unique<BpeModel>();
+  MHUB_CHECK_OK(model->prepare(vocabulary, std::move(options)));
+  MHUB_CHECK_OK(model->add_merges(merges));
+  if (model->options_.alphabet == BpeAlphabet::kCharacters) model->find_independent_words();
+  return std::unique_ptr<const TokenModel>(std::move(model));
+}
+
+Result<std::unique_ptr<const TokenModel>> BpeModel::create(const Vocabulary& vocabulary,
+                                                           const std::vector<RankedPiece>& pieces, BpeOptions options) {
+  auto model = std::make_unique<BpeModel>();
+  MHUB_CHECK_OK(model->prepare(vocabulary, std::move(options)));
+  model->add_splits(pieces);
+  if (model->options_.alphabet == BpeAlphabet::kCharacters) model->find_independent_words();
+  return std::unique_ptr<const TokenModel>(std::move(model));
+}
+
+Result<void> BpeModel::prepare(const Vocabulary& vocabulary, BpeOptions options) {
+  vocabulary_ = &vocabulary;
+  options_ = std::move(options);
+  if (options_.unk_token) {
+    unk_ = vocabulary.find(*options_.unk_token);
+    if (unk_ == kNoToken) {
       return Error{ErrorCode::kBadModel,
                    fmt::format("reading the tokenizer: unk_token \"{}\" is not in the vocabulary",
-                               printable(*model.options_.unk_token, 40)),
+                               printable(*options_.unk_token, 40)),
                    "the tokenizer file is damaged; download it again", ""};
     }
   }
   for (unsigned byte = 0; byte < 256; ++byte) {
     std::string name;
-    if (model.options_.alphabet == BpeAlphabet::kBytes) {
+    if (options_.alphabet == BpeAlphabet::kBytes) {
       append_byte_symbol(name, static_cast<unsigned char>(byte));
     } else {
       name = fmt::format("<0x{:02X}>", byte);
     }
-    model.byte_ids_[byte] = vocabulary.find(name);
+    byte_ids_[byte] = vocabulary.find(name);
   }
-  for (unsigned c = 0; c < 128; ++c) model.ascii_ids_[c] = vocabulary.find(std::string(1, static_cast<char>(c)));
-  MHUB_CHECK_OK(model.add_merges(merges));
-  if (model.options_.alphabet == BpeAlphabet::kCharacters) model.find_independent_words();
-  return model;
+  for (unsigned c = 0; c < 128; ++c) ascii_ids_[c] = vocabulary.find(std::string(1, static_cast<char>(c)));
+  return {};
 }
 
 Result<void> BpeModel::add_merges(const std::vector<Merge>& merges) {
   pairs_.assign(std::bit_ceil(merges.size() * 2 + 16), {});
+  const size_t prefix = options_.continuing_prefix.size();
   std::string joined;
   TokenId guess = 0;  // products mostly follow each other in the vocabulary
   for (size_t rank = 0; rank < merges.size(); ++rank) {
     const auto& [left, right] = merges[rank];
     const TokenId left_id = vocabulary_->find(left);
     const TokenId right_id = vocabulary_->find(right);
-    joined.assign(left).append(right);
+    joined.assign(left).append(right.substr(std::min(prefix, right.size())));
     TokenId product = ++guess;
     if (!vocabulary_->contains(guess) || vocabulary_->text(guess) != joined) product = vocabulary_->find(joined);
     if (left_id == kNoToken || right_id == kNoToken || product == kNoToken) {
@@ -77,6 +93,38 @@ Result<void> BpeModel::add_merges(const std::vector<Merge>& merges) {
     insert_pair(left_id, right_id, {static_cast<uint32_t>(rank), product});
   }
   return {};
+}
+
+TokenId BpeModel::symbol_of(std::string_view text, const std::vector<bool>& mergeable) {
+  const TokenId id = vocabulary_->find(text);
+  if (id != kNoToken && mergeable[static_cast<size_t>(id)]) return id;
+  if (decode_utf8(text, 0).length != text.size()) return kNoToken;
+  if (id != kNoToken) return kNoToken;  // a control token of one character is no symbol
+  const auto first = static_cast<TokenId>(vocabulary_->size());
+  TokenId unlisted = unlisted_chars_.find(text);
+  if (unlisted == kNoToken) {
+    unlisted = static_cast<TokenId>(unlisted_chars_.size());
+    if (!unlisted_chars_.add(unlisted, text, kMaxVocabulary)) return kNoToken;
+  }
+  return first + unlisted;
+}
+
+void BpeModel::add_splits(const std::vector<RankedPiece>& pieces) {
+  std::vector<bool> mergeable(vocabulary_->size());
+  for (const RankedPiece& piece : pieces) mergeable[static_cast<size_t>(piece.id)] = true;
+  std::vector<Pair> found;
+  found.reserve(pieces.size() * 2);
+  for (const RankedPiece& piece : pieces) {
+    const std::string_view text = vocabulary_->text(piece.id);
+    if (text.empty()) continue;
+    for (size_t cut = decode_utf8(text, 0).length; cut < text.size(); cut += decode_utf8(text, cut).length) {
+      const TokenId left = symbol_of(text.substr(0, cut), mergeable);
+      const TokenId right = left == kNoToken ? kNoToken : symbol_of(text.substr(cut), mergeable);
+      if (right != kNoToken) found.push_back({left, right, {piece.rank, piece.id}});
+    }
+  }
+  pairs_.assign(std::bit_ceil(found.size() * 2 + 16), {});
+  for (const Pair& pair : found) insert_pair(pair.left, pair.right, pair.product);
 }
 
 void BpeModel::insert_pair(TokenId left, TokenId right, Product product) {
@@ -130,12 +178,17 @@ void BpeModel::find_independent_words() {
 void BpeModel::encode_word(std::string_view word, std::vector<TokenId>& out) const {
   std::vector<TokenId> ids;
   ids.reserve(word.size());
-  first_symbols(word, ids);
+  if (options_.continuing_prefix.empty() && options_.word_suffix.empty()) {
+    first_symbols(word, ids);
+  } else {
+    first_affixed_symbols(word, ids);
+  }
   if (ids.size() <= kShortPiece) {
     merge_short(ids);
   } else {
     merge_long(ids);
   }
+  if (unlisted_chars_.count() > 0) replace_unlisted(ids);
   out.insert(out.end(), ids.begin(), ids.end());
 }
 
@@ -157,7 +210,11 @@ void BpeModel::first_symbols(std::string_view piece, std::vector<TokenId>& out) 
   for (size_t pos = 0; pos < piece.size();) {
     const Utf8Char c = decode_utf8(piece, pos);
     const std::string_view text = piece.substr(pos, c.length);
-    const TokenId id = c.code_point < 128 ? ascii_ids_[c.code_point] : vocabulary_->find(text);
+    TokenId id = c.code_point < 128 ? ascii_ids_[c.code_point] : vocabulary_->find(text);
+    if (id == kNoToken && unlisted_chars_.count() > 0) {
+      const TokenId unlisted = unlisted_chars_.find(text);
+      if (unlisted != kNoToken) id = static_cast<TokenId>(vocabulary_->size()) + unlisted;
+    }
     if (id != kNoToken) {
       out.push_back(id);
       unknown_open = false;
@@ -166,6 +223,43 @@ void BpeModel::first_symbols(std::string_view piece, std::vector<TokenId>& out) 
     }
     pos += c.length;
   }
+}
+
+void BpeModel::first_affixed_symbols(std::string_view piece, std::vector<TokenId>& out) const {
+  const bool bytes = options_.alphabet == BpeAlphabet::kBytes;
+  bool unknown_open = false;
+  std::string symbol;
+  for (size_t pos = 0; pos < piece.size();) {
+    const size_t length = bytes ? 1 : decode_utf8(piece, pos).length;
+    const std::string_view text = piece.substr(pos, length);
+    symbol.assign(pos == 0 ? "" : options_.continuing_prefix);
+    symbol.append(bytes ? to_byte_alphabet(text) : std::string(text));
+    pos += length;
+    if (pos == piece.size()) symbol.append(options_.word_suffix);
+    const TokenId id = vocabulary_->find(symbol);
+    if (id != kNoToken) {
+      out.push_back(id);
+      unknown_open = false;
+    } else {
+      add_unknown_char(text, unknown_open, out);
+    }
+  }
+}
+
+void BpeModel::replace_unlisted(std::vector<TokenId>& ids) const {
+  const auto first = static_cast<TokenId>(vocabulary_->size());
+  if (std::none_of(ids.begin(), ids.end(), [&](TokenId id) { return id >= first; })) return;
+  std::vector<TokenId> out;
+  bool unknown_open = false;
+  for (const TokenId id : ids) {
+    if (id >= first) {
+      add_unknown_char(unlisted_chars_.text(id - first), unknown_open, out);
+    } else if (id != unk_ || !(options_.fuse_unk && unknown_open)) {
+      out.push_back(id);
+      unknown_open = id == unk_;
+    }
+  }
+  ids = std::move(out);
 }
 
 void BpeModel::add_unknown_char(std::string_view text, bool& unknown_open, std::vector<TokenId>& out) const {

@@ -2,12 +2,14 @@
 #pragma once
 
 #include <array>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "mhub/base/result.h"
+#include "token_model.h"
 #include "vocabulary.h"
 
 namespace mhub::text {
@@ -24,20 +26,31 @@ struct BpeOptions {
   bool fuse_unk = false;
   bool byte_fallback = false;
   bool ignore_merges = false;
+  std::string continuing_prefix, word_suffix;  // spelled before every symbol but the first, behind the last one
+};
+
+// A piece that merging may make. Lower ranks are made first.
+struct RankedPiece {
+  TokenId id = kNoToken;
+  uint32_t rank = 0;
 };
 
 // Byte-pair encoding of one piece by merge rank, lowest first, leftmost on ties. Immutable after load; near-linear
 // in the piece's length.
-class BpeModel {
+class BpeModel final : public TokenModel {
  public:
   // `merges` in rank order; each is looked up before use. Errors: kBadModel naming the merge.
   struct Merge {
     std::string_view left, right;
   };
-  static Result<BpeModel> create(const Vocabulary& vocabulary, const std::vector<Merge>& merges, BpeOptions options);
+  static Result<std::unique_ptr<const TokenModel>> create(const Vocabulary& vocabulary,
+                                                          const std::vector<Merge>& merges, BpeOptions options);
+  // Vocabularies without merges (sentencepiece, tiktoken): two neighbours merge when their concatenation is one of
+  // `pieces`, also where one of them is a character that is no piece itself.
+  static Result<std::unique_ptr<const TokenModel>> create(const Vocabulary& vocabulary,
+                                                          const std::vector<RankedPiece>& pieces, BpeOptions options);
 
-  void encode(std::string_view piece, std::vector<TokenId>& out) const;
-  BpeAlphabet alphabet() const { return options_.alphabet; }
+  void encode(std::string_view piece, std::vector<TokenId>& out) const override;
 
  private:
   struct Product {
@@ -54,13 +67,26 @@ class BpeModel {
   };
   static constexpr uint64_t kNoPair = ~0ull;
 
+  struct Pair {
+    TokenId left, right;
+    Product product;
+  };
+
+  Result<void> prepare(const Vocabulary& vocabulary, BpeOptions options);
   Result<void> add_merges(const std::vector<Merge>& merges);
+  void add_splits(const std::vector<RankedPiece>& pieces);
+  // A piece of `mergeable`, or a character (given an id of its own when the vocabulary lacks it).
+  TokenId symbol_of(std::string_view text, const std::vector<bool>& mergeable);
   void insert_pair(TokenId left, TokenId right, Product product);
   const Product* find_pair(TokenId left, TokenId right) const;
   void find_independent_words();
   void encode_word(std::string_view word, std::vector<TokenId>& out) const;
   void first_symbols(std::string_view piece, std::vector<TokenId>& out) const;
+  // The symbols of a word with continuing_prefix or word_suffix.
+  void first_affixed_symbols(std::string_view piece, std::vector<TokenId>& out) const;
   void add_unknown_char(std::string_view text, bool& unknown_open, std::vector<TokenId>& out) const;
+  // Characters that found no partner become bytes or the unknown token.
+  void replace_unlisted(std::vector<TokenId>& ids) const;
   void merge_short(std::vector<TokenId>& ids) const;
   void merge_long(std::vector<TokenId>& ids) const;
 
@@ -72,6 +98,8 @@ class BpeModel {
   // No merge joins a character with a ▁ behind it, so a whole text is cut there without changing its ids.
   bool words_are_independent_ = false;
   std::vector<PairSlot> pairs_;  // open addressing, size is a power of two
+  // Characters that occur in pieces but are none; their ids begin at vocabulary_->size().
+  Vocabulary unlisted_chars_;
 };
 
 }  // namespace mhub::text

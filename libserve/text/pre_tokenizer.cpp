@@ -119,20 +119,33 @@ struct Splitter {
     split_by(replaced, {Pattern::literal(step.replacement), SplitBehavior::kMergedWithNext, false}, out);
   }
 
-  void operator()(const PunctuationStep& step, std::string_view text) const {
-    const auto is_punctuation = [](uint32_t c) {
-      return (class_of(c) & kPunctuation) != 0 || (c < 127 && (class_of(c) & kSymbol) != 0);
-    };
-    split_chars(text, step.behavior, is_punctuation, out);
+  void operator()(const CharClassStep& step, std::string_view text) const {
+    split_chars(text, step.behavior, step.matches, out);
   }
 
-  void operator()(const DigitsStep& step, std::string_view text) const {
-    const auto is_digit = [](uint32_t c) { return (class_of(c) & kNumber) != 0; };
-    split_chars(text, step.individual ? SplitBehavior::kIsolated : SplitBehavior::kContiguous, is_digit, out);
+  void operator()(const FixedLengthStep& step, std::string_view text) const {
+    size_t begin = 0, chars = 0;
+    for (size_t pos = 0; pos < text.size();) {
+      pos += decode_utf8(text, pos).length;
+      if (++chars < step.chars && pos < text.size()) continue;
+      out.push_back(text.substr(begin, pos - begin));
+      begin = pos;
+      chars = 0;
+    }
   }
 };
 
 }  // namespace
+
+bool is_punctuation_or_ascii_symbol(uint32_t c) {
+  return (class_of(c) & kPunctuation) != 0 || (c < 127 && (class_of(c) & kSymbol) != 0);
+}
+bool is_numeric(uint32_t c) {
+  return (class_of(c) & kNumber) != 0;
+}
+bool is_white_space(uint32_t c) {
+  return (class_of(c) & kSpace) != 0;
+}
 
 void PreTokenizer::split(std::string_view text, bool at_start, Pieces& out) const {
   out.pieces.clear();

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstdint>
 #include <deque>
 #include <memory>
 #include <string>
@@ -31,13 +32,20 @@ struct MetaspaceStep {
   enum class Prepend { kAlways, kFirst, kNever } prepend = Prepend::kAlways;
   bool split = true;
 };
-struct PunctuationStep {
+// Splits at single characters of a class.
+struct CharClassStep {
+  bool (*matches)(uint32_t code_point);
   SplitBehavior behavior = SplitBehavior::kIsolated;
 };
-struct DigitsStep {
-  bool individual = false;
+struct FixedLengthStep {
+  size_t chars = 5;
 };
-using PreTokenizerStep = std::variant<SplitStep, ByteLevelStep, MetaspaceStep, PunctuationStep, DigitsStep>;
+using PreTokenizerStep = std::variant<SplitStep, ByteLevelStep, MetaspaceStep, CharClassStep, FixedLengthStep>;
+
+// The classes that pre-tokenizers split at.
+bool is_punctuation_or_ascii_symbol(uint32_t code_point);
+bool is_numeric(uint32_t code_point);
+bool is_white_space(uint32_t code_point);
 
 // Cuts text in the pieces that the model encodes one by one. Immutable.
 class PreTokenizer {

@@ -28,6 +28,7 @@ const std::string_view kSpacedLetters = R"(\s?\p{L}+)";
 const std::string_view kSpacedPunctuation = R"(\s?\p{P}+)";
 const std::string_view kDeepseekCjk = "[一-龥ࠀ-一가-퟿]+";
 const std::string_view kDigit = R"(\p{N})";
+const std::string_view kWords = R"(\w+|[^\w\s]+)";
 }  // namespace patterns
 
 namespace {
@@ -228,6 +229,15 @@ size_t scan_newline(std::string_view text, size_t pos) {
   return at(text, pos).is_newline() ? pos + 1 : kNoMatch;
 }
 
+size_t scan_words(std::string_view text, size_t pos) {
+  const Char first = at(text, pos);
+  if (first.in(kSpace)) return kNoMatch;
+  const bool word = is_word(first.code_point);
+  for (Char c = first; c.length > 0 && !c.in(kSpace) && is_word(c.code_point) == word; c = at(text, pos))
+    pos += c.length;
+  return pos;
+}
+
 struct Known {
   std::string_view regex;
   Scanner scanner;
@@ -251,6 +261,7 @@ Scanner find_scanner(std::string_view regex) {
       {patterns::kSpacedPunctuation, scan_spaced<kPunctuation>},
       {patterns::kDeepseekCjk, scan_code_points<0x4E00, 0x9FA5, 0x0800, 0x4E00, 0xAC00, 0xD7FF>},
       {patterns::kDigit, scan_digits<1>},
+      {patterns::kWords, scan_words},
   };
   for (const Known& k : known) {
     if (k.regex == regex) return k.scanner;

@@ -19,6 +19,7 @@ namespace patterns {
 extern const std::string_view kGpt2, kLlama3, kQwen2, kQwen35, kTekken, kO200k;
 extern const std::string_view kDeepseek3Digits, kDeepseek3Cjk, kDeepseek3Words;
 extern const std::string_view kNewline, kSpacedLetters, kSpacedPunctuation, kDeepseekCjk, kDigit;
+extern const std::string_view kWords;
 }  // namespace patterns
 
 }  // namespace mhub::text

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <utility>
 
 #include "byte_alphabet.h"
 #include "utf8.h"
@@ -31,41 +32,115 @@ void replace_all(std::string& text, std::string_view from, std::string_view to) 
   }
 }
 
+// The reference's clean-up of spaces that its pre-tokenizer put in.
+void clean_up(std::string& text) {
+  static constexpr std::pair<std::string_view, std::string_view> kRules[] = {
+      {" .", "."},   {" ?", "?"},           {" !", "!"},   {" ,", ","},     {" ' ", "'"},    {" n't", "n't"},
+      {" 'm", "'m"}, {" do not", " don't"}, {" 's", "'s"}, {" 've", "'ve"}, {" 're", "'re"},
+  };
+  for (const auto& [from, to] : kRules) replace_all(text, from, to);
+}
+
+struct RunStep {
+  std::string& text;
+  bool first;
+  bool& ends_word;
+
+  void operator()(const ReplaceInToken& step) const {
+    std::string out;
+    size_t done = 0;
+    step.pattern->find_all(text, [&](size_t begin, size_t end) {
+      out.append(text, done, begin - done).append(step.to);
+      done = end;
+    });
+    if (done == 0) return;
+    text = out.append(text, done);
+  }
+  void operator()(const JoinWordPieces& step) const {
+    if (!first) {
+      if (text.starts_with(step.prefix)) {
+        text.erase(0, step.prefix.size());
+      } else {
+        text.insert(0, " ");
+      }
+    }
+    if (step.cleanup) clean_up(text);
+  }
+  void operator()(const JoinWords&) const {
+    if (!first) text.insert(0, " ");
+  }
+  void operator()(const MetaspaceToSpace& step) const {
+    replace_all(text, step.marker, first && !step.keep_in_first ? "" : " ");
+  }
+  void operator()(const WordSuffixToSpace& step) const {
+    if (!text.ends_with(step.suffix)) return;
+    text.erase(text.size() - step.suffix.size());
+    ends_word = true;
+  }
+  void operator()(const StripToken& step) const {
+    for (size_t i = 0; i < step.start && text.starts_with(step.content); ++i) text.erase(0, step.content.size());
+    for (size_t i = 0; i < step.stop && text.ends_with(step.content); ++i) {
+      text.erase(text.size() - step.content.size());
+    }
+  }
+};
+
+bool has_first_form(const std::vector<TokenStep>& steps) {
+  return std::any_of(steps.begin(), steps.end(), [](const TokenStep& step) {
+    const auto* metaspace = std::get_if<MetaspaceToSpace>(&step);
+    return std::holds_alternative<JoinWordPieces>(step) || std::holds_alternative<JoinWords>(step) ||
+           (metaspace && !metaspace->keep_in_first);
+  });
+}
+
 }  // namespace
 
+void TokenDecoder::Texts::reserve(size_t count, size_t bytes) {
+  arena_.reserve(bytes);
+  ends_.reserve(count + 1);
+}
+void TokenDecoder::Texts::add(std::string_view text) {
+  arena_.append(text);
+  ends_.push_back(static_cast<uint32_t>(arena_.size()));
+}
+
 TokenDecoder::TokenDecoder(DecoderOptions options, const std::vector<std::string_view>& token_texts)
-    : options_(std::move(options)), fallback_(token_texts.size()) {
+    : options_(std::move(options)), fallback_(token_texts.size()), ends_word_(token_texts.size()) {
   size_t total = 0;
   for (const auto text : token_texts) total += text.size();
-  arena_.reserve(total);
-  ends_.reserve(token_texts.size() + 1);
+  const bool with_firsts = has_first_form(options_.steps);
+  others_.reserve(token_texts.size(), total);
+  if (with_firsts) firsts_.reserve(token_texts.size(), total);
   std::string text;
-  for (size_t id = 0; id < token_texts.size(); ++id) {
+  const auto make = [&](size_t id, bool first) -> std::string_view {
     text.assign(token_texts[id]);
     if (options_.byte_level) {
       if (auto bytes = from_byte_alphabet(text)) text = std::move(*bytes);
     }
-    for (const auto& [from, to] : options_.replacements) replace_all(text, from, to);
+    bool ends_word = false;
+    for (const TokenStep& step : options_.steps) std::visit(RunStep{text, first, ends_word}, step);
+    ends_word_[id] = ends_word;
     if (options_.byte_fallback) {
       if (const auto byte = fallback_byte(text)) {
         text.assign(1, *byte);
         fallback_[id] = true;
       }
     }
-    arena_.append(text);
-    ends_.push_back(static_cast<uint32_t>(arena_.size()));
+    return text;
+  };
+  for (size_t id = 0; id < token_texts.size(); ++id) {
+    if (with_firsts) firsts_.add(make(id, true));
+    others_.add(make(id, false));
     max_token_bytes_ = std::max(max_token_bytes_, text.size());
   }
 }
 
-std::string_view TokenDecoder::bytes(TokenId id) const {
-  if (id < 0 || static_cast<size_t>(id) >= size()) return {};
-  const auto i = static_cast<size_t>(id);
-  return std::string_view(arena_).substr(ends_[i], ends_[i + 1] - ends_[i]);
-}
-
 bool TokenDecoder::is_fallback_byte(TokenId id) const {
   return id >= 0 && static_cast<size_t>(id) < size() && fallback_[static_cast<size_t>(id)];
+}
+
+bool TokenDecoder::ends_word(TokenId id) const {
+  return id >= 0 && static_cast<size_t>(id) < size() && ends_word_[static_cast<size_t>(id)];
 }
 
 DecodeState::DecodeState(const TokenDecoder& decoder)
@@ -107,7 +182,8 @@ void DecodeState::close_run() {
 }
 
 void DecodeState::push(TokenId id) {
-  const std::string_view bytes = decoder_->bytes(id);
+  if (id < 0 || static_cast<size_t>(id) >= decoder_->size()) return;
+  const std::string_view bytes = decoder_->bytes(id, std::exchange(first_, false));
   if (decoder_->options().byte_level) {
     tail_.append(bytes);
     const size_t incomplete = append_lossy(ready_, tail_, false);
@@ -116,6 +192,8 @@ void DecodeState::push(TokenId id) {
     tail_.append(bytes);
   } else {
     close_run();
+    if (owes_space_) push_text(" ");
+    owes_space_ = decoder_->ends_word(id);
     push_text(bytes);
   }
 }

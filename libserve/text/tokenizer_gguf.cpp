@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
 
-#include "bpe_tokenizer.h"
+#include "bpe.h"
+#include "pipeline_tokenizer.h"
 #include "scanners.h"
 
 namespace mhub::text {
@@ -59,7 +60,7 @@ Result<PreTokenizer> make_pre_tokenizer(const PreName& pre) {
   std::vector<PreTokenizerStep> steps;
   ByteLevelStep byte_level;
   if (pre.patterns.empty()) {
-    steps.emplace_back(DigitsStep{true});
+    steps.emplace_back(CharClassStep{is_numeric, SplitBehavior::kIsolated});
     MHUB_TRY(byte_level.pattern, Pattern::regex(patterns::kGpt2));
   }
   for (const std::string_view regex : pre.patterns) {
@@ -153,7 +154,7 @@ Result<std::shared_ptr<const Tokenizer>> tokenizer_from_gguf(const GgufFile& ggu
   MHUB_TRY(parts.eos, token_setting(gguf, "tokenizer.ggml.eos_token_id", *parts.vocabulary));
   if (parts.bos && gguf.boolean("tokenizer.ggml.add_bos_token").value_or(pre->add_bos)) parts.prefix = {*parts.bos};
   if (parts.eos && gguf.boolean("tokenizer.ggml.add_eos_token").value_or(false)) parts.suffix = {*parts.eos};
-  return BpeTokenizer::create(std::move(parts));
+  return PipelineTokenizer::create(std::move(parts));
 }
 
 }  // namespace mhub::text

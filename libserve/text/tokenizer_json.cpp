@@ -7,10 +7,11 @@
 #include <fstream>
 #include <unordered_set>
 
-#include "bpe_tokenizer.h"
 #include "components_json.h"
 #include "json_fields.h"
 #include "mhub/base/json.h"
+#include "model_json.h"
+#include "pipeline_tokenizer.h"
 
 namespace mhub::text {
 namespace {
@@ -18,7 +19,6 @@ namespace {
 using Element = simdjson::dom::element;
 constexpr size_t kMaxTokenizerBytes = 256u << 20;
 constexpr size_t kMaxConfigBytes = 8u << 20;
-constexpr size_t kMaxMerges = 4'000'000;
 constexpr size_t kMaxJsonDepth = 64;
 
 Error bad(std::string message, std::string hint = "the tokenizer file is damaged; download it again") {
@@ -43,79 +43,6 @@ Result<std::unique_ptr<Document>> parse(std::string_view text) {
   }
   if (!document->root.is_object()) return bad("it is not a JSON object");
   return document;
-}
-
-Result<void> read_vocabulary(Element model, size_t added_tokens, Vocabulary& out) {
-  simdjson::dom::object vocab;
-  if (model["vocab"].get(vocab) != simdjson::SUCCESS) return bad("model.vocab is not an object");
-  size_t count = 0, bytes = 0;
-  for (const auto [text, id] : vocab) {
-    ++count;
-    bytes += text.size();
-  }
-  if (count > kMaxVocabulary) return bad(fmt::format("model.vocab has {} entries", count));
-  out.reserve(count, bytes);
-  const size_t limit = 2 * (count + added_tokens);
-  for (const auto [text, id] : vocab) {
-    int64_t value = 0;
-    if (id.get(value) != simdjson::SUCCESS || value < 0 || static_cast<size_t>(value) >= limit) {
-      return bad(fmt::format("the id of \"{}\" is no integer from 0 to {}", printable(text, 40), limit - 1));
-    }
-    MHUB_CHECK_OK(out.add(static_cast<TokenId>(value), text, limit));
-  }
-  return {};
-}
-
-Result<std::vector<BpeModel::Merge>> read_merges(Element model) {
-  std::vector<BpeModel::Merge> merges;
-  const auto list = array_field(model, "merges");
-  if (!list) return bad("model.merges is not a list");
-  for (const Element entry : *list) {  // the list's own size saturates, so it is counted here
-    BpeModel::Merge merge;
-    std::string_view text;
-    simdjson::dom::array pair;
-    if (entry.get(text) == simdjson::SUCCESS) {
-      const size_t space = text.find(' ', 1);  // a piece may begin with a space
-      if (space == std::string_view::npos) return bad(fmt::format("merge \"{}\" is no pair", printable(text, 80)));
-      merge = {text.substr(0, space), text.substr(space + 1)};
-    } else if (entry.get(pair) != simdjson::SUCCESS || pair.size() != 2 ||
-               pair.at(0).get(merge.left) != simdjson::SUCCESS || pair.at(1).get(merge.right) != simdjson::SUCCESS) {
-      return bad(fmt::format("merge {} is no pair", merges.size()));
-    }
-    if (merges.size() >= kMaxMerges) return bad(fmt::format("model.merges has more than {} entries", kMaxMerges));
-    merges.push_back(merge);
-  }
-  return merges;
-}
-
-// The "model" object, when it is of a kind that is supported.
-Result<Element> find_model(Element root) {
-  const auto model = object_field(root, "model");
-  if (!model) return bad("it has no model");
-  const auto type = string_field(*model, "type").value_or("BPE");  // old files leave it out
-  if (type != "BPE") {
-    return bad(fmt::format("tokenizer model \"{}\" is not supported", printable(type, 40)),
-               "use a model with a BPE tokenizer");
-  }
-  for (const char* key : {"continuing_subword_prefix", "end_of_word_suffix"}) {
-    if (!string_field(*model, key).value_or("").empty()) {
-      return bad(fmt::format("{} is not supported", key), "use a model with a byte-level BPE tokenizer");
-    }
-  }
-  return *model;
-}
-
-Result<void> read_model(Element model, bool bytes, size_t added_tokens, TokenizerParts& out) {
-  MHUB_CHECK_OK(read_vocabulary(model, added_tokens, *out.vocabulary));
-  MHUB_TRY(const auto merges, read_merges(model));
-  BpeOptions options;
-  options.alphabet = bytes ? BpeAlphabet::kBytes : BpeAlphabet::kCharacters;
-  if (const auto unk = string_field(model, "unk_token")) options.unk_token = std::string(*unk);
-  options.fuse_unk = bool_field(model, "fuse_unk").value_or(false);
-  options.byte_fallback = bool_field(model, "byte_fallback").value_or(false);
-  options.ignore_merges = bool_field(model, "ignore_merges").value_or(false);
-  MHUB_TRY(out.model, BpeModel::create(*out.vocabulary, merges, std::move(options)));
-  return {};
 }
 
 Result<void> read_added_tokens(const std::vector<Element>& entries, TokenizerParts& out) {
@@ -234,7 +161,8 @@ Result<std::shared_ptr<const Tokenizer>> tokenizer_from_json(std::string_view to
                                                              std::string_view tokenizer_config) {
   MHUB_TRY(const auto document, parse(tokenizer_json));
   const Element root = document->root;
-  MHUB_TRY(const Element model, find_model(root));
+  const auto model = object_field(root, "model");
+  if (!model) return bad("it has no model");
   std::vector<Element> added;
   if (const auto list = array_field(root, "added_tokens")) {
     for (const Element entry : *list) added.push_back(entry);
@@ -245,7 +173,7 @@ Result<std::shared_ptr<const Tokenizer>> tokenizer_from_json(std::string_view to
   parts.vocabulary = std::make_unique<Vocabulary>();
   MHUB_TRY(auto spec, read_pre_tokenizer(object_field(root, "pre_tokenizer")));
   parts.pre_tokenizer = std::move(spec.pre_tokenizer);
-  MHUB_CHECK_OK(read_model(model, spec.bytes, added.size(), parts));
+  MHUB_CHECK_OK(read_model(*model, spec.bytes, added.size(), parts));
   MHUB_CHECK_OK(read_added_tokens(added, parts));
   MHUB_TRY(parts.normalizer, read_normalizer(object_field(root, "normalizer")));
   MHUB_TRY(parts.decoder, read_decoder(object_field(root, "decoder")));
@@ -253,7 +181,7 @@ Result<std::shared_ptr<const Tokenizer>> tokenizer_from_json(std::string_view to
   parts.prefix = std::move(ids.prefix);
   parts.suffix = std::move(ids.suffix);
   if (!tokenizer_config.empty()) MHUB_CHECK_OK(apply_config(tokenizer_config, parts));
-  return BpeTokenizer::create(std::move(parts));
+  return PipelineTokenizer::create(std::move(parts));
 }
 
 Result<std::shared_ptr<const Tokenizer>> load_tokenizer(const std::filesystem::path& dir) {

@@ -92,7 +92,8 @@ ClassMask class_of(uint32_t code_point) {
 bool is_word(uint32_t c) {
   constexpr ClassMask kWord =
       kLetter | kMark | mask_of(Category::kNd) | mask_of(Category::kNl) | mask_of(Category::kPc);
-  return (class_of(c) & kWord) != 0 || c == 0x200C || c == 0x200D || (c >= 0x24B6 && c <= 0x24E9);
+  return (class_of(c) & kWord) != 0 || c == 0x200C || c == 0x200D || (c >= 0x24B6 && c <= 0x24E9) ||
+         (c >= 0x1F130 && c <= 0x1F149) || (c >= 0x1F150 && c <= 0x1F169) || (c >= 0x1F170 && c <= 0x1F189);
 }
 
 bool is_python_space(uint32_t c) {

@@ -58,7 +58,8 @@ inline constexpr ClassMask kSpace = 1u << 31;
 
 // Category bit of the code point, with kSpace added for White_Space. kInvalid and values past U+10FFFF are kCn.
 ClassMask class_of(uint32_t code_point);
-// \w as the reference regex engines have it: letters, marks, decimal digits, letter numbers, connectors, joiners.
+// \w as the reference regex engines have it: letters, marks, decimal digits, letter numbers, connectors, joiners,
+// circled letters.
 bool is_word(uint32_t code_point);
 // What Python's str.strip() removes: White_Space and U+001C..U+001F.
 bool is_python_space(uint32_t code_point);

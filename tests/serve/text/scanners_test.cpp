@@ -147,8 +147,8 @@ TEST(PreTokenizer, MetaspacePrepends) {
 }
 
 TEST(PreTokenizer, Digits) {
-  EXPECT_EQ(pre_tokenize(DigitsStep{true}, "a12"), (Pieces{"a", "1", "2"}));
-  EXPECT_EQ(pre_tokenize(DigitsStep{false}, "a12b"), (Pieces{"a", "12", "b"}));
+  EXPECT_EQ(pre_tokenize(CharClassStep{is_numeric, SplitBehavior::kIsolated}, "a12"), (Pieces{"a", "1", "2"}));
+  EXPECT_EQ(pre_tokenize(CharClassStep{is_numeric, SplitBehavior::kContiguous}, "a12b"), (Pieces{"a", "12", "b"}));
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "bpe_tokenizer.h"
+#include "pipeline_tokenizer.h"
 
 #include <fmt/format.h>
 
@@ -28,9 +28,9 @@ bool is_space_at(std::string_view text, size_t pos) {
   return (class_of(decode_utf8(text, pos).code_point) & kSpace) != 0;
 }
 
-class BpeStreamDecoder final : public StreamDecoder {
+class PipelineStreamDecoder final : public StreamDecoder {
  public:
-  BpeStreamDecoder(const TokenDecoder& decoder, const std::vector<bool>& skipped)
+  PipelineStreamDecoder(const TokenDecoder& decoder, const std::vector<bool>& skipped)
       : state_(decoder), skipped_(skipped) {}
   std::string push(TokenId id) override {
     if (id >= 0 && static_cast<size_t>(id) < skipped_.size() && skipped_[static_cast<size_t>(id)]) return {};
@@ -49,9 +49,9 @@ const std::vector<bool> kSkipNothing;
 }  // namespace
 
 // One text on its way to ids.
-class BpeTokenizer::Encoder {
+class PipelineTokenizer::Encoder {
  public:
-  Encoder(const BpeTokenizer& tokenizer, const UserMarks& user, bool spans)
+  Encoder(const PipelineTokenizer& tokenizer, const UserMarks& user, bool spans)
       : t_(tokenizer),
         user_(user),
         raw_(spans ? tokenizer.raw_spans_ : tokenizer.raw_),
@@ -113,11 +113,11 @@ class BpeTokenizer::Encoder {
   void encode_normalized(std::string_view text, const UserMarks& user, bool at_start) {
     cut(normalized_, text, user, [&](size_t begin, size_t end) {
       t_.parts_.pre_tokenizer.split(text.substr(begin, end - begin), at_start && begin == 0, pieces_);
-      for (const std::string_view piece : pieces_.pieces) t_.parts_.model.encode(piece, ids_);
+      for (const std::string_view piece : pieces_.pieces) t_.parts_.model->encode(piece, ids_);
     });
   }
 
-  const BpeTokenizer& t_;
+  const PipelineTokenizer& t_;
   const UserMarks& user_;
   const AddedTokenMatcher& raw_;
   const AddedTokenMatcher& normalized_;
@@ -125,13 +125,13 @@ class BpeTokenizer::Encoder {
   std::vector<TokenId> ids_;
 };
 
-Result<std::shared_ptr<const Tokenizer>> BpeTokenizer::create(TokenizerParts parts) {
-  std::shared_ptr<BpeTokenizer> tokenizer(new BpeTokenizer(std::move(parts)));
+Result<std::shared_ptr<const Tokenizer>> PipelineTokenizer::create(TokenizerParts parts) {
+  std::shared_ptr<PipelineTokenizer> tokenizer(new PipelineTokenizer(std::move(parts)));
   MHUB_CHECK_OK(tokenizer->index_added_tokens());
   return std::shared_ptr<const Tokenizer>(std::move(tokenizer));
 }
 
-Result<void> BpeTokenizer::index_added_tokens() {
+Result<void> PipelineTokenizer::index_added_tokens() {
   const Vocabulary& vocabulary = *parts_.vocabulary;
   size_t size = vocabulary.size();
   for (const AddedToken& token : parts_.added) size = std::max(size, static_cast<size_t>(token.id) + 1);
@@ -141,7 +141,7 @@ Result<void> BpeTokenizer::index_added_tokens() {
     if (token.special) special_[static_cast<size_t>(token.id)] = true;
     if (!vocabulary.contains(token.id)) MHUB_CHECK_OK(added_texts_.add(token.id, token.content, size));
     std::string content = token.content;
-    if (token.normalized) {
+    if (token.normalized && !parts_.added_are_normalized) {
       MarkedText marked{token.content, {}};
       parts_.normalizer.apply(marked);
       content = std::move(marked.text);
@@ -156,12 +156,12 @@ Result<void> BpeTokenizer::index_added_tokens() {
   return {};
 }
 
-std::vector<TokenId> BpeTokenizer::encode_marked(std::string_view text, const UserMarks& user, bool spans) const {
+std::vector<TokenId> PipelineTokenizer::encode_marked(std::string_view text, const UserMarks& user, bool spans) const {
   return Encoder(*this, user, spans).encode(text);
 }
 
-std::vector<TokenId> BpeTokenizer::encode(std::string_view text, bool add_special_tokens,
-                                          SpecialTokens specials) const {
+std::vector<TokenId> PipelineTokenizer::encode(std::string_view text, bool add_special_tokens,
+                                               SpecialTokens specials) const {
   std::vector<TokenId> ids = encode_marked(text, {nullptr, specials == SpecialTokens::kAsText}, false);
   if (add_special_tokens) {
     ids.insert(ids.begin(), parts_.prefix.begin(), parts_.prefix.end());
@@ -170,7 +170,7 @@ std::vector<TokenId> BpeTokenizer::encode(std::string_view text, bool add_specia
   return ids;
 }
 
-std::vector<TokenId> BpeTokenizer::encode_spans(std::span<const TextSpan> spans) const {
+std::vector<TokenId> PipelineTokenizer::encode_spans(std::span<const TextSpan> spans) const {
   std::string joined;
   std::vector<bool> marks;
   for (const TextSpan& span : spans) joined.append(span.text);
@@ -181,7 +181,7 @@ std::vector<TokenId> BpeTokenizer::encode_spans(std::span<const TextSpan> spans)
   return encode_marked(joined, {&marks, false}, true);
 }
 
-std::string BpeTokenizer::decode(std::span<const TokenId> ids, bool skip_special_tokens) const {
+std::string PipelineTokenizer::decode(std::span<const TokenId> ids, bool skip_special_tokens) const {
   DecodeState state(*decoder_);
   for (const TokenId id : ids) {
     if (!skip_special_tokens || !is_special(id)) state.push(id);
@@ -189,21 +189,21 @@ std::string BpeTokenizer::decode(std::span<const TokenId> ids, bool skip_special
   return state.finish();
 }
 
-std::unique_ptr<StreamDecoder> BpeTokenizer::stream_decoder(bool skip_special_tokens) const {
-  return std::make_unique<BpeStreamDecoder>(*decoder_, skip_special_tokens ? special_ : kSkipNothing);
+std::unique_ptr<StreamDecoder> PipelineTokenizer::stream_decoder(bool skip_special_tokens) const {
+  return std::make_unique<PipelineStreamDecoder>(*decoder_, skip_special_tokens ? special_ : kSkipNothing);
 }
 
-std::string_view BpeTokenizer::token_text(TokenId id) const {
+std::string_view PipelineTokenizer::token_text(TokenId id) const {
   return parts_.vocabulary->contains(id) ? parts_.vocabulary->text(id) : added_texts_.text(id);
 }
 
-std::optional<TokenId> BpeTokenizer::token_id(std::string_view token_text) const {
+std::optional<TokenId> PipelineTokenizer::token_id(std::string_view token_text) const {
   TokenId id = added_texts_.find(token_text);
   if (id == kNoToken) id = parts_.vocabulary->find(token_text);
   return id == kNoToken ? std::nullopt : std::optional(id);
 }
 
-bool BpeTokenizer::is_special(TokenId id) const {
+bool PipelineTokenizer::is_special(TokenId id) const {
   return id >= 0 && static_cast<size_t>(id) < special_.size() && special_[static_cast<size_t>(id)];
 }
 

@@ -7,20 +7,21 @@
 #include <vector>
 
 #include "added_tokens.h"
-#include "bpe.h"
 #include "mhub/text/tokenizer.h"
 #include "normalizer.h"
 #include "pre_tokenizer.h"
 #include "token_decoder.h"
+#include "token_model.h"
 #include "vocabulary.h"
 
 namespace mhub::text {
 
-// Everything a tokenizer file says, checked and resolved; the readers of tokenizer.json and GGUF fill it.
+// Everything a tokenizer file says, checked and resolved; the readers of the file formats fill it.
 struct TokenizerParts {
-  std::unique_ptr<Vocabulary> vocabulary;  // model tokens; added tokens that are not among them are in `added` only
-  BpeModel model;                          // refers to *vocabulary
-  std::vector<AddedToken> added;           // ids unique; content not empty
+  std::unique_ptr<Vocabulary> vocabulary;   // model tokens; added tokens that are not among them are in `added` only
+  std::unique_ptr<const TokenModel> model;  // refers to *vocabulary
+  std::vector<AddedToken> added;            // ids unique; content not empty
+  bool added_are_normalized = false;        // contents of `normalized` tokens are in the normalizer's spelling already
   Normalizer normalizer;
   PreTokenizer pre_tokenizer;
   DecoderOptions decoder;
@@ -28,7 +29,8 @@ struct TokenizerParts {
   std::optional<TokenId> bos, eos;
 };
 
-class BpeTokenizer final : public Tokenizer {
+// Added tokens, normalizer, pre-tokenizer and model in a row, as tokenizer.json describes them.
+class PipelineTokenizer final : public Tokenizer {
  public:
   // Errors: kBadModel (added tokens).
   static Result<std::shared_ptr<const Tokenizer>> create(TokenizerParts parts);
@@ -47,7 +49,7 @@ class BpeTokenizer final : public Tokenizer {
 
  private:
   class Encoder;
-  explicit BpeTokenizer(TokenizerParts parts) : parts_(std::move(parts)) {}
+  explicit PipelineTokenizer(TokenizerParts parts) : parts_(std::move(parts)) {}
   Result<void> index_added_tokens();
   std::vector<TokenId> encode_marked(std::string_view text, const UserMarks& user, bool spans) const;
 
