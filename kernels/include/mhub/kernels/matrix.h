@@ -31,7 +31,7 @@ struct MatrixSource {
   // A stand-in without bytes (data null, dtype kF32 or kBF16), only for back ends whose makes_random() is true: element
   // i (row-major) is ((mix(key + i * step) & 0xffff) / 32768 - 1) * 0.035, cut to the dtype, with splitmix64's mix and
   // step.
-  std::optional<uint64_t> random_key;
+  std::optional<uint64_t> random_key = std::nullopt;
 };
 
 // Writes rows [first_row, first_row + num_rows) as float32 [num_rows, cols]. Exact for every type (float32 arithmetic
