@@ -103,7 +103,7 @@ class Run {
  public:
   Run(const AttentionShape& shape, const Batch& batch, bool overlap) : shape_(shape), options_{batch.window, false} {
     std::vector<int32_t> cu{0}, tables;
-    int blocks = 0, tokens = 0, longest = 0;
+    int blocks = 1, tokens = 0, longest = 1;
     for (size_t i = 0; i < batch.lens.size(); ++i) {
       tokens += batch.q_lens[i];
       cu.push_back(tokens);
@@ -192,10 +192,10 @@ void bench_decode(Timer& timer, const AttentionShape& shape, const Batch& batch,
   const double us = timer.median_us([&](cudaStream_t s) { run.every_layer(s, attention_decode); }) / run.layers();
   const double rate = run.kv_bytes() / us / 1e6;
   std::printf(
-      "{\"case\":\"decode\",\"heads\":\"%d/%d\",\"dim\":%d,\"block\":%d,\"batch\":\"%s\",\"window\":%d,"
+      "{\"case\":\"decode\",\"heads\":\"%d/%d\",\"dim\":%d,\"block\":%d,\"batch\":\"%s\",\"window\":%d,\"overlap\":%d,"
       "\"us\":%.2f,\"tb_s\":%.3f,\"of_copy\":%.3f}\n",
-      shape.num_q_heads, shape.num_kv_heads, shape.head_dim, shape.block_size, batch.name.c_str(), batch.window, us,
-      rate, rate / copy);
+      shape.num_q_heads, shape.num_kv_heads, shape.head_dim, shape.block_size, batch.name.c_str(), batch.window,
+      overlap ? 1 : 0, us, rate, rate / copy);
   std::fflush(stdout);
 }
 
@@ -261,6 +261,8 @@ int main(int argc, char** argv) {
       bench_decode(timer, llama, uniform(batch, 1, len), overlap, copy);
     bench_decode(timer, llama, one_long(63, 128), overlap, copy);
     bench_decode(timer, llama, one_long(63, 1024), overlap, copy);
+    bench_decode(timer, llama, uniform(1, 1, 1024), true, copy);
+    bench_decode(timer, llama, uniform(64, 1, 1024), overlap, copy);
     bench_decode(timer, qwen_small, uniform(1, 1, 1024), overlap, copy);
     bench_decode(timer, qwen_small, uniform(64, 1, 1024), overlap, copy);
     bench_decode(timer, qwen, uniform(1, 1, 1024), overlap, copy);

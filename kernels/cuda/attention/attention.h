@@ -73,7 +73,9 @@ struct AttentionCall {
   const float* sinks = nullptr;  // [num_q_heads] logits that take part in the softmax without a value, or null
   const void* plan = nullptr;    // written by plan_attention() for the same batch, earlier on this stream
   void* scratch = nullptr;
-  // Launch as a programmatic dependent of the kernel before on this stream, which then must not be plan_attention().
+  // Launch as a programmatic dependent of the kernel before on this stream. That kernel writes no part of the plan, of
+  // the batch's arrays or of the cache other than keys and values of this step's tokens, and lets this one start only
+  // after its own griddepcontrol.wait, so that all kernels before it are done.
   bool overlap_previous = false;
 };
 

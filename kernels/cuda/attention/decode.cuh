@@ -13,9 +13,8 @@
 
 namespace mhub::kernels::cuda {
 
-constexpr int kDecodeWarps = 4;
-constexpr int kDecodeThreads = kDecodeWarps * 32;
-constexpr int kTile = 16;  // tokens of one warp's part of a stage; inside one block because blocks hold 16 or more
+constexpr int kPartsAhead = 8;  // parts of a cut segment read at once
+constexpr int kTile = kDecodeTile;
 
 template <int D>
 struct DecodeLayout {
@@ -51,13 +50,26 @@ struct DecodeCursor {
   int left;               // stages of the thread block from here on
   int len, q_begin, q_len;
 
-  __device__ void enter(const AttentionParams& p, int window, int stage_within) {
+  __device__ explicit DecodeCursor(const DecodeStart& start)
+      : seq(start.seq),
+        head(start.head),
+        left(start.count),
+        len(start.len),
+        q_begin(start.q_begin),
+        q_len(start.q_len) {
+    enter_stages(start.window, start.stage);
+  }
+  // The next sequence from `seq` on that has stages.
+  __device__ void enter(const AttentionParams& p, int window) {
     for (;; ++seq) {
       len = p.seq_lens[seq];
       q_begin = p.cu_seqlens_q[seq];
       q_len = p.cu_seqlens_q[seq + 1] - q_begin;
       if (len > 0 && q_len > 0 && q_len * p.group <= kDecodeRows) break;
     }
+    enter_stages(window, 0);
+  }
+  __device__ void enter_stages(int window, int stage_within) {
     const StageRange range = decode_stage_range(len, q_len, window);
     begin = range.begin;
     end = range.end;
@@ -73,14 +85,12 @@ struct DecodeCursor {
     } else {
       head = 0;
       ++seq;
-      enter(p, window, 0);
+      enter(p, window);
     }
     return true;
   }
   __device__ int first_visible(int window) const { return window > 0 ? max(0, len - q_len + 1 - window) : 0; }
-  __device__ bool tile_visible(int token, int window) const {
-    return token < len && token + kTile > first_visible(window);
-  }
+  __device__ bool tile_visible(int token, int window) const { return decode_tile_visible(token, len, q_len, window); }
 };
 
 // One warp's loads, ahead of its products.
@@ -89,9 +99,20 @@ class DecodeLoader {
   using Layout = DecodeLayout<D>;
 
  public:
-  __device__ DecodeLoader(const AttentionParams& p, int window, const DecodeCursor& start, uint32_t ring)
-      : p_(p), window_(window), at_(start), ring_(ring), lane_(threadIdx.x % 32), warp_(threadIdx.x / 32) {
-    look_up_blocks();
+  // first_block: the block of the tile of this warp in stage `lane` of the run.
+  __device__ DecodeLoader(const AttentionParams& p, int window, const DecodeCursor& start, int first_block,
+                          uint32_t ring)
+      : p_(p),
+        window_(window),
+        at_(start),
+        ring_(ring),
+        lane_(threadIdx.x % 32),
+        warp_(threadIdx.x / 32),
+        blocks_(first_block),
+        blocks_from_(start.stage) {}
+  // Whether the next tile holds only tokens of earlier steps.
+  __device__ bool next_is_older() const {
+    return at_.left > 0 && (at_.stage + 1) * kDecodeStage <= at_.len - at_.q_len;
   }
   // The next tile into a slot of the ring; one commit group, empty at the end.
   __device__ void load(int slot) {
@@ -100,7 +121,8 @@ class DecodeLoader {
       if (at_.stage - blocks_from_ == 32) look_up_blocks();
       const int block = __shfl_sync(~0u, blocks_, at_.stage - blocks_from_);
       if (at_.tile_visible(token, window_)) copy(slot, token, block);
-      if (at_.advance(p_, window_) && at_.left > 0) look_up_blocks();
+      const int seq = at_.seq;
+      if (at_.advance(p_, window_) && at_.left > 0 && (at_.seq != seq || blocks_from_ != at_.stage)) look_up_blocks();
     }
     copy_async_commit();
   }
@@ -138,7 +160,7 @@ class DecodeLoader {
   DecodeCursor at_;
   uint32_t ring_;  // this warp's keys in slot 0
   int lane_, warp_;
-  int blocks_ = 0, blocks_from_ = 0;
+  int blocks_, blocks_from_;  // of the sequence's stages
 };
 
 // One warp's running softmax over its tiles of a segment: rows lane / 4 and lane / 4 + 8.
@@ -247,19 +269,35 @@ struct DecodeMerge {
   float* statistics;  // [4 warps][maximum, total][16]
   float* merged;      // [maximum, total][16]
 
-  __device__ void load_queries(const AttentionParams& p, const DecodeCursor& at) {
+  // A segment's query rows on their way through registers.
+  static constexpr int kPieces = (kDecodeRows * (D / 8) + kDecodeThreads - 1) / kDecodeThreads;
+  struct Queries {
+    uint4 pieces[kPieces];
+  };
+  __device__ static Queries fetch_queries(const AttentionParams& p, const DecodeCursor& at) {
     constexpr int kChunks = D / 8;
-    char* packed = reinterpret_cast<char*>(sums);
     const int rows = at.q_len * p.group;
-    for (int i = threadIdx.x; i < kDecodeRows * kChunks; i += kDecodeThreads) {
-      const int row = i / kChunks, chunk = i % kChunks;
-      uint4 piece{0, 0, 0, 0};
+    Queries result;
+#pragma unroll
+    for (int n = 0; n < kPieces; ++n) {
+      const int i = n * kDecodeThreads + threadIdx.x, row = i / kChunks;
+      result.pieces[n] = {0, 0, 0, 0};
       if (row < rows) {
         const T* from = static_cast<const T*>(p.q) + (at.q_begin + row / p.group) * p.q_stride +
-                        static_cast<int64_t>(at.head * p.group + row % p.group) * D + chunk * 8;
-        piece = *reinterpret_cast<const uint4*>(from);
+                        static_cast<int64_t>(at.head * p.group + row % p.group) * D + i % kChunks * 8;
+        result.pieces[n] = *reinterpret_cast<const uint4*>(from);
       }
-      *reinterpret_cast<uint4*>(packed + row * (Layout::kRow * 2) + chunk * 16) = piece;
+    }
+    return result;
+  }
+  __device__ void put_queries(const Queries& queries) {
+    constexpr int kChunks = D / 8;
+    char* packed = reinterpret_cast<char*>(sums);
+#pragma unroll
+    for (int n = 0; n < kPieces; ++n) {
+      const int i = n * kDecodeThreads + threadIdx.x;
+      if (i < kDecodeRows * kChunks)
+        *reinterpret_cast<uint4*>(packed + i / kChunks * (Layout::kRow * 2) + i % kChunks * 16) = queries.pieces[n];
     }
     __syncthreads();
   }
@@ -293,13 +331,15 @@ struct DecodeMerge {
         merged[kDecodeRows + row + 8 * r] = total;
       }
     }
-#pragma unroll
-    for (int w = 0; w < kDecodeWarps; ++w) {
-      if (warp == w) {
+    // Few rows leave room for several copies of the sums, and the warps need fewer turns.
+    const int turn = warp / copies(rows), base = warp % copies(rows) * (kDecodeRows / copies(rows));
+#pragma unroll 1
+    for (int w = 0; w * copies(rows) < kDecodeWarps; ++w) {
+      if (turn == w) {
 #pragma unroll
         for (int r = 0; r < 2; ++r) {
-          if (r == 1 && rows <= 8) break;
-          float* to = sums + (row + 8 * r) * Layout::kMergeRow + lane % 4 * 2;
+          if (row + 8 * r >= rows) break;
+          float* to = sums + (base + row + 8 * r) * Layout::kMergeRow + lane % 4 * 2;
 #pragma unroll
           for (int i = 0; i < D / 8; ++i) {
             float2 value{state.sums[i][2 * r] * factor[r], state.sums[i][2 * r + 1] * factor[r]};
@@ -312,6 +352,19 @@ struct DecodeMerge {
       __syncthreads();
     }
   }
+  __device__ static int copies(int rows) {
+    return rows <= 4 ? 4 : rows <= 8 ? 2 : 1;
+  }
+  // After add().
+  __device__ float4 sum(int row, int column, int rows) const {
+    float4 result{0, 0, 0, 0};
+    for (int copy = 0; copy < copies(rows); ++copy) {
+      const float4 more = *reinterpret_cast<const float4*>(
+          sums + (copy * (kDecodeRows / copies(rows)) + row) * Layout::kMergeRow + column);
+      result = {result.x + more.x, result.y + more.y, result.z + more.z, result.w + more.w};
+    }
+    return result;
+  }
 };
 
 // Writes finished rows and joins the parts of cut segments.
@@ -319,7 +372,6 @@ template <typename T, int D>
 struct DecodeOutput {
   using Layout = DecodeLayout<D>;
   const AttentionParams& p;
-  const PlanHeader& plan;
 
   __device__ float* part(int cta, bool first_of_segment) const {
     return p.scratch + static_cast<int64_t>(2 * cta + (first_of_segment ? 1 : 0)) * kDecodeRows * (D + 2);
@@ -333,59 +385,75 @@ struct DecodeOutput {
   }
 
   __device__ void write_whole(const DecodeMerge<T, D>& merge, const DecodeCursor& at) const {
-    for (int i = threadIdx.x; i < at.q_len * p.group * (D / 4); i += kDecodeThreads) {
+    const int rows = at.q_len * p.group;
+    for (int i = threadIdx.x; i < rows * (D / 4); i += kDecodeThreads) {
       const int row = i / (D / 4), column = i % (D / 4) * 4;
-      const float4 sums = *reinterpret_cast<const float4*>(merge.sums + row * Layout::kMergeRow + column);
-      store(at, row, column, sums, merge.merged[row], merge.merged[kDecodeRows + row]);
+      store(at, row, column, merge.sum(row, column, rows), merge.merged[row], merge.merged[kDecodeRows + row]);
     }
   }
 
-  // begin, end: the segment's stages in the plan's numbering. flag: a word of shared memory.
-  __device__ void write_part(const DecodeMerge<T, D>& merge, const DecodeCursor& at, int64_t begin, int64_t end,
-                             int* flag) const {
-    const auto owner = [this](int64_t stage) {
-      return static_cast<int>(((stage + 1) * plan.decode_ctas - 1) / plan.decode_stages);
-    };
-    const int first = owner(begin), last = owner(end - 1);
+  // flag: a word of shared memory.
+  __device__ void write_part(const DecodeMerge<T, D>& merge, const DecodeCursor& at, Owners owners, int* flag) const {
     const int rows = at.q_len * p.group;
-    float* own = part(blockIdx.x, static_cast<int>(blockIdx.x) == first);
+    float* own = part(blockIdx.x, static_cast<int>(blockIdx.x) == owners.first);
     for (int i = threadIdx.x; i < rows * (D / 4); i += kDecodeThreads) {
       const int row = i / (D / 4), column = i % (D / 4) * 4;
-      __stcg(reinterpret_cast<float4*>(own + row * D + column),
-             *reinterpret_cast<const float4*>(merge.sums + row * Layout::kMergeRow + column));
+      __stcg(reinterpret_cast<float4*>(own + row * D + column), merge.sum(row, column, rows));
     }
     if (threadIdx.x < kDecodeRows) {
-      __stcg(own + kDecodeRows * D + threadIdx.x, merge.merged[threadIdx.x]);
-      __stcg(own + kDecodeRows * (D + 1) + threadIdx.x, merge.merged[kDecodeRows + threadIdx.x]);
+      const float2 statistics{merge.merged[threadIdx.x], merge.merged[kDecodeRows + threadIdx.x]};
+      __stcg(reinterpret_cast<float2*>(own + kDecodeRows * D) + threadIdx.x, statistics);
     }
     __threadfence();
     __syncthreads();
     if (threadIdx.x == 0) {
       int* ticket = p.plan.tickets + at.seq * p.num_kv_heads + at.head;
-      const bool is_last = atomicAdd(ticket, 1) == last - first;
+      const bool is_last = atomicAdd(ticket, 1) == owners.last - owners.first;
       if (is_last) *ticket = 0;
       *flag = is_last;
     }
     __syncthreads();
     if (*flag == 0) return;
     __threadfence();
-    for (int i = threadIdx.x; i < rows * (D / 4); i += kDecodeThreads) {
+    join_parts(at, owners);
+  }
+
+ private:
+  __device__ void join_parts(const DecodeCursor& at, Owners owners) const {
+    const int parts = owners.last - owners.first + 1;
+    for (int i = threadIdx.x; i < at.q_len * p.group * (D / 4); i += kDecodeThreads) {
       const int row = i / (D / 4), column = i % (D / 4) * 4;
-      float maximum = kNothing, total = 0.0f;
       float4 sums{0, 0, 0, 0};
-#pragma unroll 4
-      for (int cta = first; cta <= last; ++cta) {
-        const float* from = part(cta, cta == first);
-        const float4 more = __ldcg(reinterpret_cast<const float4*>(from + row * D + column));
-        const float its_maximum = __ldcg(from + kDecodeRows * D + row);
-        const float its_total = __ldcg(from + kDecodeRows * (D + 1) + row);
-        const float top = fmaxf(maximum, its_maximum);
-        const float a = decay(maximum, top), b = decay(its_maximum, top);
-        sums = {sums.x * a + more.x * b, sums.y * a + more.y * b, sums.z * a + more.z * b, sums.w * a + more.w * b};
-        total = total * a + its_total * b;
-        maximum = top;
+      float top = kNothing, total = 0.0f;
+      for (int done = 0; done < parts; done += kPartsAhead) {
+        float4 more[kPartsAhead];
+        float2 statistics[kPartsAhead];  // maximum, total
+#pragma unroll
+        for (int n = 0; n < kPartsAhead; ++n) {
+          const bool there = done + n < parts;
+          const float* from = part(owners.first + (there ? done + n : 0), !there || done + n == 0);
+          more[n] = __ldcg(reinterpret_cast<const float4*>(from + row * D + column));
+          statistics[n] = __ldcg(reinterpret_cast<const float2*>(from + kDecodeRows * D) + row);
+          if (!there) statistics[n] = {kNothing, 0.0f};
+        }
+        float next = top;
+#pragma unroll
+        for (int n = 0; n < kPartsAhead; ++n) next = fmaxf(next, statistics[n].x);
+        const float kept = decay(top, next);
+        sums = {sums.x * kept, sums.y * kept, sums.z * kept, sums.w * kept};
+        total *= kept;
+#pragma unroll
+        for (int n = 0; n < kPartsAhead; ++n) {
+          const float weight = decay(statistics[n].x, next);
+          sums.x += more[n].x * weight;
+          sums.y += more[n].y * weight;
+          sums.z += more[n].z * weight;
+          sums.w += more[n].w * weight;
+          total += statistics[n].y * weight;
+        }
+        top = next;
       }
-      store(at, row, column, sums, maximum, total);
+      store(at, row, column, sums, top, total);
     }
   }
 };
@@ -402,53 +470,51 @@ __global__ void __launch_bounds__(kDecodeThreads) decode_kernel(const __grid_con
   merge.merged = merge.statistics + kDecodeWarps * 2 * kDecodeRows;
 
   const DecodeStart start = p.plan.decode_start[blockIdx.x];
-  const PlanHeader plan = *p.plan.header;
-  wait_for_previous_kernel();
-  let_next_kernel_start();
+  const int first_block = p.plan.first_blocks[blockIdx.x * kDecodeThreads + threadIdx.x];
   if (start.count == 0) return;
-
-  DecodeCursor at;
-  at.seq = start.seq;
-  at.head = start.head;
-  at.left = start.count;
-  at.enter(p, plan.window, start.stage);
+  const int window = start.window;
+  DecodeCursor at(start);
 
   const int warp = threadIdx.x / 32;
   const uint32_t ring = shared_address(shared) + warp * (2 * Layout::kTileElements * 2);
-  DecodeLoader<T, D> loader(p, plan.window, at, ring);
-#pragma unroll
-  for (int slot = 0; slot < kSlots; ++slot) loader.load(slot);
+  DecodeLoader<T, D> loader(p, window, at, first_block, ring);
+  // The kernel before this one may still be writing this step's keys and values, but none of earlier steps.
+  int loads = 0;
+  for (; loads < kSlots && loader.next_is_older(); ++loads) loader.load(loads);
+  wait_for_previous_kernel();
+  let_next_kernel_start();
+  auto queries = merge.fetch_queries(p, at);
+  for (; loads < kSlots; ++loads) loader.load(loads);
 
-  const DecodeOutput<T, D> output{p, plan};
+  const DecodeOutput<T, D> output{p};
+  Owners owners = start.first_segment;
   int slot = 0;
   while (at.left > 0) {
     const DecodeCursor segment = at;
     DecodeState<T, D> state;
-    merge.load_queries(p, segment);
+    merge.put_queries(queries);
     state.start(shared_address(merge.sums));
     bool ended = false;
     do {
       copy_async_wait<kSlots - 1>();
       __syncwarp();
       const int token = at.stage * kDecodeStage + warp * kTile;
-      if (segment.tile_visible(token, plan.window))
-        state.add_tile(p, plan.window, segment, token, ring + slot * Layout::kSlotBytes);
+      if (segment.tile_visible(token, window))
+        state.add_tile(p, window, segment, token, ring + slot * Layout::kSlotBytes);
       __syncwarp();
       loader.load(slot);
       slot = slot + 1 == kSlots ? 0 : slot + 1;
-      ended = at.advance(p, plan.window);
+      ended = at.advance(p, window);
     } while (!ended && at.left > 0);
+    if (at.left > 0) queries = merge.fetch_queries(p, at);
     __syncthreads();  // every warp has its query rows
     merge.add(state, segment.q_len * p.group);
-    const bool whole = segment.stage == segment.begin && ended;
-    if (whole) {
+    if (segment.stage == segment.begin && ended) {
       output.write_whole(merge, segment);
     } else {
-      const int stages = segment.end - segment.begin;
-      const int64_t begin = static_cast<int64_t>(p.plan.stage_base[segment.seq]) * p.num_kv_heads +
-                            static_cast<int64_t>(segment.head) * stages;
-      output.write_part(merge, segment, begin, begin + stages, &flag);
+      output.write_part(merge, segment, owners, &flag);
     }
+    owners = start.last_segment;
     __syncthreads();  // before the next segment's query rows
   }
 }

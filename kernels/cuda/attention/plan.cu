@@ -1,15 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cuda/attention/plan.h"
 
+#include <bit>
+
 namespace mhub::kernels::cuda {
 namespace {
 
 constexpr int kThreads = 1024;
 constexpr int kWarps = kThreads / 32;
+constexpr int kStartsPerBlock = kThreads / kDecodeThreads;
 
 struct PlanParams {
   const int32_t* cu_seqlens_q;
   const int32_t* seq_lens;
+  const int32_t* block_tables;
+  int max_blocks, block_shift;
   int num_seqs, num_kv_heads, group, rows_per_tile, decode_ctas, window;
   bool batch_invariant;
   PlanView plan;
@@ -60,12 +65,24 @@ __device__ Sums scan(Sums own, Sums* total) {
           before.tiles + inclusive.tiles - own.tiles};
 }
 
-// The last index whose base is at most x: that sequence's part of the running sum holds x.
-__device__ int owner_of(const int32_t* base, int count, int64_t x) {
-  int low = 0, high = count;
+struct Tables {  // shared memory, [num_seqs + 1] each
+  int32_t* stages;
+  int32_t* sequences;
+  int32_t* tiles;  // of the sequence itself, not a running sum
+
+  __device__ int64_t cost_before(int seq) const {
+    return stages[seq] + static_cast<int64_t>(kSegmentCost) * sequences[seq];
+  }
+  __device__ int stages_of(int seq) const { return stages[seq + 1] - stages[seq]; }
+};
+
+// The last of num_seqs sequences whose `before` is at most x, which has work.
+template <typename Before>
+__device__ int owner_of(const Before& before, int num_seqs, int64_t x) {
+  int low = 0, high = num_seqs;
   while (high - low > 1) {
     const int middle = (low + high) / 2;
-    if (base[middle] <= x)
+    if (before(middle) <= x)
       low = middle;
     else
       high = middle;
@@ -73,37 +90,68 @@ __device__ int owner_of(const int32_t* base, int count, int64_t x) {
   return low;
 }
 
-struct Tables {  // shared memory, [num_seqs + 1] each
-  int32_t* stages;
-  int32_t* sequences;
-  int32_t* tiles;  // of the sequence itself, not a running sum
+// A boundary between thread blocks.
+struct Boundary {
+  int seq, head, stage;
+  int64_t stages_before;  // of all sequences and heads
 };
 
-__device__ DecodeStart equal_share(const PlanParams& p, const Tables& t, int cta, int64_t stages, int ctas) {
-  const int64_t begin = stages * cta / ctas, end = stages * (cta + 1) / ctas;
-  const int seq = owner_of(t.stages, p.num_seqs, begin / p.num_kv_heads);
-  const int of_sequence = t.stages[seq + 1] - t.stages[seq];
-  const auto within = static_cast<int>(begin - static_cast<int64_t>(t.stages[seq]) * p.num_kv_heads);
-  return {seq, within / of_sequence, within % of_sequence, static_cast<int>(end - begin)};
+__device__ Boundary equal_boundary(const PlanParams& p, const Tables& t, int64_t cost) {
+  const int seq = owner_of([&](int i) { return t.cost_before(i); }, p.num_seqs, cost / p.num_kv_heads);
+  const int stages = t.stages_of(seq);
+  const auto within = static_cast<int>(cost - t.cost_before(seq) * p.num_kv_heads);
+  const int head = within / (stages + kSegmentCost), stage = max(0, within % (stages + kSegmentCost) - kSegmentCost);
+  return {seq, head, stage, static_cast<int64_t>(t.stages[seq]) * p.num_kv_heads + head * stages + stage};
+}
+__device__ Boundary segment_boundary(const PlanParams& p, const Tables& t, int segment) {
+  const int seq = owner_of([&](int i) { return t.sequences[i]; }, p.num_seqs, segment / p.num_kv_heads);
+  const int head = segment % p.num_kv_heads;
+  return {seq, head, 0, static_cast<int64_t>(t.stages[seq]) * p.num_kv_heads + head * t.stages_of(seq)};
 }
 
-__device__ DecodeStart whole_segments(const PlanParams& p, const Tables& t, int cta, int segments, int ctas) {
-  const auto stages_before = [&](int segment, int* seq) {
-    *seq = owner_of(t.sequences, p.num_seqs, segment / p.num_kv_heads);
-    return static_cast<int64_t>(t.stages[*seq]) * p.num_kv_heads +
-           static_cast<int64_t>(segment % p.num_kv_heads) * (t.stages[*seq + 1] - t.stages[*seq]);
+// What all decode thread blocks share.
+struct Shares {
+  int64_t stages, cost;
+  int segments, ctas;
+};
+
+__device__ Owners owners_of(const PlanParams& p, const Tables& t, const Shares& shares, int seq, int head) {
+  const int stages = t.stages_of(seq);
+  const int64_t begin =
+      t.cost_before(seq) * p.num_kv_heads + static_cast<int64_t>(head) * (stages + kSegmentCost) + kSegmentCost;
+  const auto owner = [&](int64_t cost) { return static_cast<int>(((cost + 1) * shares.ctas - 1) / shares.cost); };
+  return {owner(begin), owner(begin + stages - 1)};
+}
+
+__device__ DecodeStart decode_start(const PlanParams& p, const Tables& t, const Shares& shares, int cta) {
+  DecodeStart start{};
+  if (cta >= shares.ctas) return start;
+  const auto boundary = [&](int of) {
+    if (of == shares.ctas) return Boundary{0, 0, 0, shares.stages};
+    return p.batch_invariant
+               ? segment_boundary(p, t, static_cast<int>(static_cast<int64_t>(shares.segments) * of / shares.ctas))
+               : equal_boundary(p, t, shares.cost * of / shares.ctas);
   };
-  const auto begin = static_cast<int>(static_cast<int64_t>(segments) * cta / ctas);
-  const auto end = static_cast<int>(static_cast<int64_t>(segments) * (cta + 1) / ctas);
-  int seq = 0, last = 0;
-  const int64_t first_stage = stages_before(begin, &seq);
-  const int64_t end_stage =
-      end == segments ? static_cast<int64_t>(t.stages[p.num_seqs]) * p.num_kv_heads : stages_before(end, &last);
-  return {seq, begin % p.num_kv_heads, 0, static_cast<int>(end_stage - first_stage)};
+  const Boundary begin = boundary(cta), end = boundary(cta + 1);
+  start.seq = begin.seq;
+  start.head = begin.head;
+  start.stage = begin.stage;
+  start.count = static_cast<int>(end.stages_before - begin.stages_before);
+  start.len = p.seq_lens[begin.seq];
+  start.q_begin = p.cu_seqlens_q[begin.seq];
+  start.q_len = p.cu_seqlens_q[begin.seq + 1] - start.q_begin;
+  start.window = p.window;
+  if (!p.batch_invariant) {
+    start.first_segment = owners_of(p, t, shares, begin.seq, begin.head);
+    // A last segment that is cut goes on in the next thread block.
+    if (cta + 1 < shares.ctas) start.last_segment = owners_of(p, t, shares, end.seq, end.head);
+  }
+  return start;
 }
 
 __global__ void __launch_bounds__(kThreads) plan_kernel(PlanParams p) {
   extern __shared__ int32_t shared[];
+  __shared__ DecodeStart starts[kStartsPerBlock];
   const Tables t{shared, shared + p.num_seqs + 1, shared + 2 * (p.num_seqs + 1)};
   const int tid = threadIdx.x;
   const int per_thread = (p.num_seqs + kThreads - 1) / kThreads;
@@ -125,19 +173,31 @@ __global__ void __launch_bounds__(kThreads) plan_kernel(PlanParams p) {
   }
   __syncthreads();
 
-  const int64_t stages = static_cast<int64_t>(total.stages) * p.num_kv_heads;
-  const int segments = total.sequences * p.num_kv_heads;
-  const auto ctas = static_cast<int>(
-      min(static_cast<int64_t>(p.decode_ctas), p.batch_invariant ? static_cast<int64_t>(segments) : stages));
-  for (int i = tid; i <= p.num_seqs; i += kThreads) p.plan.stage_base[i] = t.stages[i];
-  for (int i = tid; i < p.num_seqs * p.num_kv_heads; i += kThreads) p.plan.tickets[i] = 0;
-  for (int cta = tid; cta < p.decode_ctas; cta += kThreads) {
-    DecodeStart start{0, 0, 0, 0};
-    if (cta < ctas)
-      start = p.batch_invariant ? whole_segments(p, t, cta, segments, ctas) : equal_share(p, t, cta, stages, ctas);
-    p.plan.decode_start[cta] = start;
+  Shares shares;
+  shares.stages = static_cast<int64_t>(total.stages) * p.num_kv_heads;
+  shares.cost = t.cost_before(p.num_seqs) * p.num_kv_heads;
+  shares.segments = total.sequences * p.num_kv_heads;
+  const int64_t wanted =
+      p.batch_invariant ? shares.segments : (shares.stages + kMinDecodeStages - 1) / kMinDecodeStages;
+  shares.ctas = static_cast<int>(min(static_cast<int64_t>(p.decode_ctas), wanted));
+  const int local = tid / kDecodeThreads, cta = blockIdx.x * kStartsPerBlock + local;
+  if (tid % kDecodeThreads == 0) {
+    starts[local] = decode_start(p, t, shares, cta);
+    if (cta < p.decode_ctas) p.plan.decode_start[cta] = starts[local];
   }
-  if (tid == 0) *p.plan.header = {stages, ctas, total.tiles, p.window, p.batch_invariant ? 1 : 0};
+  __syncthreads();
+  if (cta < p.decode_ctas) {
+    const DecodeStart& start = starts[local];
+    const int stage = decode_stage_range(start.len, start.q_len, p.window).begin + start.stage + tid % 32;
+    const int token = stage * kDecodeStage + tid % kDecodeThreads / 32 * kDecodeTile;
+    int32_t block = 0;
+    if (start.count > 0 && decode_tile_visible(token, start.len, start.q_len, p.window))
+      block = p.block_tables[static_cast<int64_t>(start.seq) * p.max_blocks + (token >> p.block_shift)];
+    p.plan.first_blocks[cta * kDecodeThreads + tid % kDecodeThreads] = block;
+  }
+  if (blockIdx.x != 0) return;
+  for (int i = tid; i < p.num_seqs * p.num_kv_heads; i += kThreads) p.plan.tickets[i] = 0;
+  if (tid == 0) *p.plan.header = {total.tiles, p.window};
 
   if (total.tiles == 0) return;
   for (int seq = tid; seq < p.num_seqs; seq += kThreads) {  // longest context first, its last tile first
@@ -164,6 +224,9 @@ cudaError_t plan_attention(const AttentionSetup& setup, const AttentionBatch& ba
   PlanParams params;
   params.cu_seqlens_q = batch.cu_seqlens_q;
   params.seq_lens = batch.seq_lens;
+  params.block_tables = batch.block_tables;
+  params.max_blocks = batch.max_blocks;
+  params.block_shift = std::countr_zero(static_cast<unsigned>(setup.shape.block_size));
   params.num_seqs = batch.num_seqs;
   params.num_kv_heads = setup.shape.num_kv_heads;
   params.group = setup.shape.group();
@@ -173,7 +236,8 @@ cudaError_t plan_attention(const AttentionSetup& setup, const AttentionBatch& ba
   params.batch_invariant = options.batch_invariant;
   params.plan = view_plan(setup, plan);
   const size_t smem = 3 * (static_cast<size_t>(batch.num_seqs) + 1) * sizeof(int32_t);
-  plan_kernel<<<1, kThreads, smem, stream>>>(params);
+  const int blocks = (setup.decode_ctas + kStartsPerBlock - 1) / kStartsPerBlock;
+  plan_kernel<<<blocks, kThreads, smem, stream>>>(params);
   return cudaGetLastError();
 }
 

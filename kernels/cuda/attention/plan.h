@@ -11,8 +11,12 @@
 
 namespace mhub::kernels::cuda {
 
-constexpr int kDecodeRows = 16;    // packed query rows of one product; sequences with more are prefilled
-constexpr int kDecodeStage = 64;   // tokens of one decode stage, the unit of work
+constexpr int kDecodeRows = 16;   // packed query rows of one product; sequences with more are prefilled
+constexpr int kDecodeStage = 64;  // tokens of one decode stage, the unit of work
+constexpr int kDecodeWarps = 4;
+constexpr int kDecodeThreads = kDecodeWarps * 32;
+constexpr int kDecodeTile =
+    16;  // tokens of one warp's part of a stage; inside one block because blocks hold 16 or more
 constexpr int kPrefillRows = 128;  // packed query rows of one prefill tile, 64 for head_dim 256
 
 constexpr int prefill_rows(int head_dim) {
@@ -20,20 +24,27 @@ constexpr int prefill_rows(int head_dim) {
 }
 
 struct PlanHeader {
-  int64_t decode_stages;  // of all sequences and kv heads
-  int32_t decode_ctas;    // that have work
   int32_t prefill_tiles;  // times kv heads are the thread blocks with work
   int32_t window;
-  int32_t whole_segments;  // 1: no (sequence, head) is cut
 };
 
-// A contiguous run of stages, in the order sequence, kv head, stage.
-struct DecodeStart {
-  int32_t seq;
-  int32_t head;
-  int32_t stage;  // within the sequence's stages
-  int32_t count;  // stages of this thread block; 0 = none
+// First and last thread block with a part of a segment, a segment being the stages of one sequence and head.
+struct Owners {
+  int32_t first, last;
 };
+
+// A thread block's contiguous run of stages, in the order sequence, kv head, stage. Runs cost the same: a stage costs
+// 1, and the first of a segment kSegmentCost more. Only a run's first and last segment can be cut.
+struct alignas(16) DecodeStart {
+  int32_t seq, head;
+  int32_t stage;                // within the sequence's stages
+  int32_t count;                // stages of this thread block; 0 = none
+  int32_t len, q_begin, q_len;  // of the sequence
+  int32_t window;
+  Owners first_segment, last_segment;
+};
+constexpr int kSegmentCost = 1;
+constexpr int kMinDecodeStages = 2;  // of a thread block, where there are so many
 
 struct PrefillTile {
   int32_t seq;
@@ -43,9 +54,9 @@ struct PrefillTile {
 // Pointers into a plan buffer.
 struct PlanView {
   PlanHeader* header;
-  int32_t* stage_base;        // [max_seqs + 1] stages of one head before each sequence
   int32_t* tickets;           // [max_seqs * num_kv_heads] finished pieces; zero between launches
   DecodeStart* decode_start;  // [decode_ctas]
+  int32_t* first_blocks;      // [decode_ctas][kDecodeWarps][32] cache blocks of each warp's first tiles
   PrefillTile* prefill_tile;  // [max_prefill_tiles], longest context first
 };
 
@@ -67,11 +78,12 @@ inline PlanView view_plan(const AttentionSetup& setup, void* plan, size_t* bytes
   PlanView view;
   const auto seqs = static_cast<size_t>(setup.limits.max_seqs);
   view.header = reinterpret_cast<PlanHeader*>(take(sizeof(PlanHeader)));
-  view.stage_base = reinterpret_cast<int32_t*>(take((seqs + 1) * sizeof(int32_t)));
   view.tickets =
       reinterpret_cast<int32_t*>(take(seqs * static_cast<size_t>(setup.shape.num_kv_heads) * sizeof(int32_t)));
   view.decode_start =
       reinterpret_cast<DecodeStart*>(take(static_cast<size_t>(setup.decode_ctas) * sizeof(DecodeStart)));
+  view.first_blocks =
+      reinterpret_cast<int32_t*>(take(static_cast<size_t>(setup.decode_ctas) * kDecodeThreads * sizeof(int32_t)));
   view.prefill_tile = reinterpret_cast<PrefillTile*>(
       take(static_cast<size_t>(max_prefill_tiles(setup.shape, setup.limits.max_seqs, setup.limits.max_tokens)) *
            sizeof(PrefillTile)));
@@ -91,6 +103,15 @@ __host__ __device__
     decode_stage_range(int len, int q_len, int window) {
   const int oldest = len - q_len + 1 - window;
   return {window > 0 && oldest > 0 ? oldest / kDecodeStage : 0, (len + kDecodeStage - 1) / kDecodeStage};
+}
+
+// Whether a warp's tile that starts at `token` holds a key that some query row of the sequence sees.
+#ifdef __CUDACC__
+__host__ __device__
+#endif
+    inline bool
+    decode_tile_visible(int token, int len, int q_len, int window) {
+  return token < len && (window <= 0 || token + kDecodeTile > len - q_len + 1 - window);
 }
 
 // What the decode and prefill kernels take.
