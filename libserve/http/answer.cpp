@@ -33,11 +33,6 @@ std::string event(const OrderedJson& data) {
   return "data: " + dump_json(data) + "\n\n";
 }
 
-// What stopped the run, as its client may know it.
-Error failure(const Job& job) {
-  return job.generation->error();
-}
-
 void write_stream(Job& job, httpd::BodyWriter& body) {
   const auto send = [&](OrderedJson chunk, const Usage& usage) {
     if (job.fields.continuous_usage) chunk["usage"] = usage_json(usage);
@@ -54,7 +49,7 @@ void write_stream(Job& job, httpd::BodyWriter& body) {
   if (end == RunEnd::kPeerGone) return;
   std::string tail;
   if (end == RunEnd::kFailed) {
-    tail = event(error_body(failure(job)));
+    tail = event(error_body(job.generation->error()));
   } else if (job.fields.include_usage) {
     OrderedJson last = job.format->empty_chunk();
     last["usage"] = usage_json(job.generation->usage());
@@ -70,7 +65,7 @@ httpd::Response write_whole(Job& job, const httpd::BodyWriter& peer) {
     return true;
   });
   if (end == RunEnd::kPeerGone) return error_response({ErrorCode::kInterrupted, "the client has gone", "", ""});
-  if (end == RunEnd::kFailed) return error_response(failure(job));
+  if (end == RunEnd::kFailed) return error_response(job.generation->error());
   return json_response(job.format->whole(job.generation->usage()));
 }
 

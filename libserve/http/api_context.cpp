@@ -26,9 +26,10 @@ std::vector<TokenId> end_tokens(const ServedModel& model) {
 
 }  // namespace
 
-ApiContext::ApiContext(HttpConfig the_config, ServedModel the_model)
+ApiContext::ApiContext(HttpConfig the_config, ServedModel the_model, ApiKeys the_keys)
     : config(std::move(the_config)),
       model(std::move(the_model)),
+      keys(std::move(the_keys)),
       max_model_len(model.generator->info().max_model_len),
       vocab_size(model.generator->info().vocab_size),
       eos_token_ids(end_tokens(model)),
@@ -45,6 +46,11 @@ const std::string& ApiContext::model_name(const std::optional<std::string>& aske
   const auto& names = config.served_model_names;
   const auto found = asked ? std::find(names.begin(), names.end(), *asked) : names.begin();
   return found == names.end() ? names.front() : *found;
+}
+
+std::string ApiContext::cache_scope(const httpd::Request& request, const std::string& salt) const {
+  const auto key = keys.key_of(request);
+  return key ? fmt::format("{}/{}", *key, salt) : salt;  // a salt has no slash
 }
 
 const std::string* valid_request_id(const httpd::Request& request) {

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <string>
 
+#include "api_keys.h"
 #include "metrics.h"
 #include "mhub/http/api_server.h"
 #include "mhub/httpd/server.h"
@@ -14,10 +15,11 @@ namespace mhub::http {
 
 // What the routes of one server share. Everything but the three atomics is constant after construction or locks itself.
 struct ApiContext {
-  ApiContext(HttpConfig the_config, ServedModel the_model);
+  ApiContext(HttpConfig the_config, ServedModel the_model, ApiKeys the_keys);
 
   const HttpConfig config;
   const ServedModel model;
+  const ApiKeys keys;
   const int64_t max_model_len, vocab_size;
   const std::vector<TokenId> eos_token_ids;  // of model and tokenizer
   const PromptBuilder prompts;
@@ -30,6 +32,9 @@ struct ApiContext {
   // Errors: kModelNotFound. Absent = the served model.
   Result<void> check_model(const std::optional<std::string>& name) const;
   const std::string& model_name(const std::optional<std::string>& asked) const;
+  // Requests share cached prompt blocks only when they carry the same API key and the same salt: a cache hit shows in the
+  // time of the answer, so others could guess prompts.
+  std::string cache_scope(const httpd::Request& request, const std::string& salt) const;
 };
 
 // Base of a response's id: X-Request-Id, else the body's request_id, else random.

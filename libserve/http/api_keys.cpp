@@ -34,30 +34,36 @@ Result<ApiKeys> ApiKeys::create(const std::vector<std::string>& keys) {
     if (key.empty() || key.size() > kMaxKeyBytes) {
       return Error{ErrorCode::kUsage, "an API key is empty or longer than 512 bytes", "give another --api-key", ""};
     }
-    out.keys_.push_back(pad(key));
+    if (!out.find(key)) out.keys_.push_back(pad(key));
   }
   return out;
 }
 
-bool ApiKeys::matches(std::string_view candidate) const {
+std::optional<size_t> ApiKeys::find(std::string_view candidate) const {
   const PaddedKey given = pad(candidate);
-  unsigned any = 0;
-  for (const PaddedKey& key : keys_) {
+  size_t found = 0;  // 1 + index
+  for (size_t k = 0; k < keys_.size(); ++k) {
+    const PaddedKey& key = keys_[k];
     unsigned difference = given.size == key.size ? 0u : 1u;
     for (size_t i = 0; i < kMaxKeyBytes; ++i) difference |= static_cast<unsigned>(given.bytes[i] ^ key.bytes[i]);
-    any |= static_cast<unsigned>(difference == 0);
+    found |= (k + 1) * static_cast<size_t>(difference == 0);  // keys differ, so at most one adds its bits
   }
-  return any != 0;
+  if (found == 0) return std::nullopt;
+  return found - 1;
 }
 
-Result<void> ApiKeys::authorize(const httpd::Request& request) const {
+std::optional<size_t> ApiKeys::key_of(const httpd::Request& request) const {
   std::string_view candidate;
   if (const std::string* value = request.header("authorization")) {
     if (const auto token = bearer_token(*value)) candidate = *token;
   } else if (const std::string* key = request.header("x-api-key")) {
     candidate = *key;
   }
-  if (matches(candidate)) return {};
+  return find(candidate);
+}
+
+Result<void> ApiKeys::authorize(const httpd::Request& request) const {
+  if (key_of(request)) return {};
   return Error{ErrorCode::kUnauthorized, "Unauthorized", "send the server's API key as 'Authorization: Bearer KEY'",
                ""};
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -19,8 +20,10 @@ class ApiKeys {
   static Result<ApiKeys> create(const std::vector<std::string>& keys);
   bool empty() const { return keys_.empty(); }
   Result<void> authorize(const httpd::Request& request) const;
+  // Which key (counted from 0) the request carries.
+  std::optional<size_t> key_of(const httpd::Request& request) const;
   // Takes the same time for every candidate: all keys, all bytes.
-  bool matches(std::string_view candidate) const;
+  std::optional<size_t> find(std::string_view candidate) const;
 
  private:
   struct PaddedKey {

@@ -9,7 +9,6 @@
 #include <thread>
 
 #include "api_context.h"
-#include "api_keys.h"
 #include "http_error.h"
 #include "routes.h"
 
@@ -48,7 +47,7 @@ void log_access(const httpd::Request& request, const httpd::Response& response, 
 
 struct ApiServer::State {
   State(const HttpConfig& config, ServedModel model, ApiKeys the_keys)
-      : context(config, std::move(model)), keys(std::move(the_keys)) {}
+      : context(config, std::move(model), std::move(the_keys)) {}
 
   httpd::ServerConfig transport() {
     httpd::ServerConfig transport;
@@ -56,7 +55,9 @@ struct ApiServer::State {
     transport.port = context.config.port;
     transport.num_workers = context.config.max_concurrent_requests + kSpareWorkers;
     transport.max_connections = std::max(1024, context.config.max_concurrent_requests + kSpareConnections);
-    if (!keys.empty()) transport.authorize = [this](const httpd::Request& r) { return keys.authorize(r); };
+    if (!context.keys.empty()) {
+      transport.authorize = [this](const httpd::Request& request) { return context.keys.authorize(request); };
+    }
     transport.error_response = [](const Error& error) { return error_response(error); };
     transport.decorate = [this](const httpd::Request& request, httpd::Response& response) {
       decorate(context.config, request, response);
@@ -66,7 +67,6 @@ struct ApiServer::State {
   }
 
   ApiContext context;
-  const ApiKeys keys;
   std::unique_ptr<httpd::Server> server;  // last: its threads use the members above
 };
 

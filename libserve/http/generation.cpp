@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "generation.h"
 
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
 #include <algorithm>
 #include <random>
 
@@ -21,7 +24,7 @@ engine::GenerationRequest make_request(const Generation::Plan& plan, const Promp
   engine::GenerationRequest request;
   request.prompt = prompt.ids;
   request.params = fields.sampling;
-  request.cache_scope = fields.cache_salt;
+  request.cache_scope = plan.cache_scope;
   request.params.stop_token_ids = fields.stop_token_ids;
   if (!fields.ignore_eos) {
     request.params.stop_token_ids.insert(request.params.stop_token_ids.end(), plan.eos_token_ids.begin(),
@@ -70,6 +73,7 @@ bool Generation::take(Running& running, engine::TokenDelta delta, const std::fun
   running.timer.on_tokens(delta.tokens.size());
   if (delta.finish == engine::FinishReason::kError) {
     error_ = delta.error.value_or(Error{ErrorCode::kInternal, "the engine failed", "", ""});
+    spdlog::error("http: generation failed error={}", error_.one_line());
     error_.code = ErrorCode::kInternal;  // whatever it was, the request was good
     running.timer.finish("error");
     end = RunEnd::kFailed;

@@ -31,6 +31,7 @@ class Generation {
     GenerationFields fields;
     std::shared_ptr<const TextRules> rules;
     std::vector<TokenId> eos_token_ids;
+    std::string cache_scope;  // prompts share cached blocks only within it
     int64_t max_model_len = 0;
     std::optional<int64_t> default_max_tokens;  // of the model, when the request says nothing
   };

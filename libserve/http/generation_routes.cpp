@@ -9,7 +9,8 @@
 namespace mhub::http {
 namespace {
 
-Generation::Plan make_plan(const ApiContext& context, const GenerationFields& fields, std::vector<Prompt> prompts) {
+Generation::Plan make_plan(const ApiContext& context, const httpd::Request& request, const GenerationFields& fields,
+                           std::vector<Prompt> prompts) {
   Generation::Plan plan;
   plan.prompts = std::move(prompts);
   plan.fields = fields;
@@ -17,6 +18,7 @@ Generation::Plan make_plan(const ApiContext& context, const GenerationFields& fi
                                                      fields.include_stop_str_in_output, fields.skip_special_tokens,
                                                      fields.sampling.min_tokens, context.eos_token_ids});
   plan.eos_token_ids = context.eos_token_ids;
+  plan.cache_scope = context.cache_scope(request, fields.cache_salt);
   plan.max_model_len = context.max_model_len;
   plan.default_max_tokens = context.model.defaults.max_new_tokens;
   return plan;
@@ -46,7 +48,7 @@ Result<httpd::Response> complete(ApiContext& context, const httpd::Request& requ
     MHUB_TRY(Prompt prompt, context.prompts.from_input(input, asked.fields));
     prompts.push_back(std::move(prompt));
   }
-  const auto plan = make_plan(context, asked.fields, std::move(prompts));
+  const auto plan = make_plan(context, request, asked.fields, std::move(prompts));
   return answer(context, plan, make_completion_format(make_format_options(context, request, "cmpl-", plan)), peer);
 }
 
@@ -59,7 +61,7 @@ Result<httpd::Response> chat(ApiContext& context, const httpd::Request& request,
   const std::string last_role = last["role"].get<std::string>();
   const std::string role = asked.chat.add_generation_prompt ? "assistant" : last_role;
   const std::string echo = asked.fields.echo && last_role == role ? last["content"].get<std::string>() : "";
-  const auto plan = make_plan(context, asked.fields, {std::move(prompt)});
+  const auto plan = make_plan(context, request, asked.fields, {std::move(prompt)});
   return answer(context, plan, make_chat_format(make_format_options(context, request, "chatcmpl-", plan), role, echo),
                 peer);
 }

@@ -2,11 +2,21 @@
 #include "http_error.h"
 
 namespace mhub::http {
+namespace {
+
+// Instead of the text of an internal error, which may name source files, addresses and devices.
+constexpr const char* kInternalFailure =
+    "the server failed to answer this request; its log says why, another try may succeed";
+
+}  // namespace
 
 OrderedJson error_body(const Error& error) {
   const ErrorInfo& info = error_info(error.code);
-  std::string message = error.message;
-  if (!error.hint.empty()) message += "; " + error.hint;
+  std::string message = kInternalFailure;
+  if (error.code != ErrorCode::kInternal) {
+    message = error.message;
+    if (!error.hint.empty()) message += "; " + error.hint;
+  }
   OrderedJson param = nullptr;
   if (!error.param.empty()) param = error.param;
   return {{"error", {{"message", message}, {"type", info.openai_type}, {"param", param}, {"code", info.http_status}}}};

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <set>
+
 #include "api_fixture.h"
 #include "libserve/http/api_keys.h"
 
@@ -66,13 +68,32 @@ TEST(ApiServer, EveryRouteButThePublicOnesNeedsAKey) {
 TEST(ApiServer, KeysAreComparedWhole) {
   const auto keys = http::ApiKeys::create({"abc", "abd"});
   ASSERT_TRUE(keys);
-  EXPECT_TRUE(keys->matches("abc"));
-  EXPECT_TRUE(keys->matches("abd"));
-  for (const char* wrong : {"", "ab", "abcd", "ABC", "abe"}) EXPECT_FALSE(keys->matches(wrong)) << wrong;
-  EXPECT_FALSE(keys->matches(std::string("abc\0", 4)));
-  EXPECT_FALSE(keys->matches("abc" + std::string(600, '\0')));
+  EXPECT_EQ(keys->find("abc"), 0u);
+  EXPECT_EQ(keys->find("abd"), 1u);
+  for (const char* wrong : {"", "ab", "abcd", "ABC", "abe"}) EXPECT_FALSE(keys->find(wrong)) << wrong;
+  EXPECT_FALSE(keys->find(std::string("abc\0", 4)));
+  EXPECT_FALSE(keys->find("abc" + std::string(600, '\0')));
   EXPECT_FALSE(http::ApiKeys::create({""}));
   EXPECT_FALSE(http::ApiKeys::create({std::string(513, 'a')}));
+}
+
+// A cache hit shows in the time of the answer: one user must not probe what another has asked.
+TEST(ApiServer, PromptsAreCachedPerKeyAndSalt) {
+  http::HttpConfig config;
+  config.api_keys = {"first", "second"};
+  const Api api(say("x"), config);
+  for (const char* fields : {"Authorization: Bearer first\r\n", "x-api-key: first\r\n",
+                             "Authorization: Bearer second\r\n"}) {
+    for (const char* salt : {"0", "1"}) {
+      ASSERT_EQ(api.post("/v1/completions", {{"prompt", "a"}, {"cache_salt", salt}}, fields).status, 200);
+    }
+    ASSERT_EQ(api.post("/v1/chat/completions", {{"messages", messages()}}, fields).status, 200);
+  }
+  std::vector<std::string> scopes;
+  for (const auto& request : api.generator->requests()) scopes.push_back(request.cache_scope);
+  ASSERT_EQ(scopes.size(), 9u);
+  for (size_t i = 0; i < 3; ++i) EXPECT_EQ(scopes[i], scopes[3 + i]) << "the same key";
+  EXPECT_EQ(std::set<std::string>(scopes.begin() + 3, scopes.end()).size(), 6u) << "another key or salt";
 }
 
 TEST(ApiServer, AnOpenBindNeedsAKey) {

@@ -228,10 +228,11 @@ TEST(Errors, RefusalsOfTheEngineHaveTheirStatus) {
   EXPECT_EQ(api.post("/v1/completions", {{"prompt", "a"}}).status, 503);
 }
 
+// The client learns that it was the server's fault; paths, addresses and conditions are for the log.
 TEST(Errors, AnEngineFaultIs500OrAnEventOfTheStream) {
   const Api api([](const engine::GenerationRequest&) {
     auto deltas = FakeGenerator::tokens(ByteTokenizer::ids("ab"), engine::FinishReason::kError);
-    deltas.back().error = Error{ErrorCode::kUnavailable, "the engine worker ended", "", ""};
+    deltas.back().error = Error{ErrorCode::kDevice, "the engine failed: /src/file.cpp:123: check failed: a == b", "", ""};
     return deltas;
   });
   const Reply whole = api.post("/v1/completions", {{"prompt", "a"}});
@@ -240,9 +241,10 @@ TEST(Errors, AnEngineFaultIs500OrAnEventOfTheStream) {
   const Reply stream = api.post("/v1/completions", {{"prompt", "a"}, {"stream", true}});
   EXPECT_EQ(stream.status, 200);
   EXPECT_TRUE(stream.body.ends_with(
-      "data: {\"error\":{\"message\":\"the engine worker ended\",\"type\":\"InternalServerError\","
-      "\"param\":null,\"code\":500}}\n\ndata: [DONE]\n\n"))
+      "data: {\"error\":{\"message\":\"the server failed to answer this request; its log says why, another try may "
+      "succeed\",\"type\":\"InternalServerError\",\"param\":null,\"code\":500}}\n\ndata: [DONE]\n\n"))
       << stream.body;
+  for (const Reply& reply : {whole, stream}) EXPECT_EQ(reply.body.find("file.cpp"), std::string::npos) << reply.body;
 }
 
 TEST(Errors, MutantsNeverGive5xx) {
