@@ -24,7 +24,7 @@ class Cli {
   // --json object) and the exit code.
   CLI::App* command(const std::string& name, const std::string& summary, const std::string& examples,
                     std::function<Result<void>()> action);
-  // Adds --json to a command. `json` outlives the call.
+  // Adds --json to a command; json() tells whether it was given.
   void add_json_flag(CLI::App* command);
 
   bool json() const { return json_; }

@@ -23,7 +23,7 @@ using prometheus::MetricType;
 using Buckets = prometheus::Histogram::BucketBoundaries;
 using Clock = std::chrono::steady_clock;
 
-// vLLM's boundaries (serving-api page of its metrics) with finer ones in front: its own begin above the whole range of
+// vLLM's boundaries with finer ones in front: its own begin above the whole range of
 // a small model. histogram_quantile takes supersets.
 const Buckets kFirstTokenSeconds = {.0005, .001, .0025, .005, .01, .02, .04, .06, .08, .1,  .25, .5,
                                     .75,   1,    2.5,   5,    7.5, 10,  20,  40,  80,  160, 640, 2560};

@@ -11,7 +11,7 @@
 
 namespace mhub::hub {
 
-// Limits of what a hub may answer (threats H05, H10).
+// Limits of what a hub may answer.
 constexpr size_t kMaxListingBytes = 64u << 20;
 
 // GETs JSON from one endpoint with retries. What the hubs have in common; what an error body means they know.

@@ -30,8 +30,7 @@ struct EngineConfig {
   int64_t sampled_vocab = 0;         // ids below it may be generated (embeddings are padded); 0 = all
 };
 
-// The engine loop in this process: one thread owns scheduler and runner. Used by the worker process, tests, bench and
-// quantize.
+// The engine loop in this process: one thread owns scheduler and runner. Used by tests, bench and quantize.
 class Engine final : public Generator {
  public:
   // Loads the model and starts the loop. Errors: kBadModel, kDevice, kUsage.
@@ -51,7 +50,7 @@ class Engine final : public Generator {
   std::shared_ptr<State> state_;  // streams refer to it weakly
 };
 
-// Body of the hidden `mhub engine-worker`: serves one Engine over the connected socket `fd` until it closes.
+// Body of the hidden `mhub engine-worker`: serves one EngineLoop over the connected socket `fd` until it closes.
 // Returns the process exit code.
 int run_engine_worker(int fd);
 

@@ -8,7 +8,7 @@
 
 namespace mhub::model {
 
-// Validated before it reaches the engine (http/sampling_fields). Semantics and order: serving-api section 4.
+// Validated before it reaches the engine (http/sampling_fields). Semantics and order are vLLM's: docs/cli.md section 5.
 struct SamplingParams {
   float temperature = 1.0f;  // < 1e-5 = greedy
   float top_p = 1.0f;

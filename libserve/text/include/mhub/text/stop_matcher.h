@@ -9,7 +9,7 @@
 namespace mhub::text {
 
 // Finds stop strings in a stream of text pieces, also across piece borders. Text that could be the beginning of a stop
-// string is held back. With several matches the first in list order wins (vLLM's rule, serving-api 4.1).
+// string is held back. With several matches the first in list order wins (vLLM's rule).
 class StopMatcher {
  public:
   StopMatcher(std::vector<std::string> stop, bool include_stop_in_output);
