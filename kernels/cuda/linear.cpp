@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cuda/linear.h"
+
+#include <algorithm>
+#include <array>
+#include <limits>
+
+#include "cuda/plain_linear.h"
+
+namespace mhub::kernels::cuda {
+namespace {
+
+constexpr size_t kWorkspaceBytes = size_t{64} << 20;
+constexpr size_t kFlushBytes = size_t{128} << 20;
+constexpr int64_t kMeasuredRows = 512;  // products of at most so many rows get a measured algorithm
+constexpr int kCandidates = 12;
+constexpr int kRounds = 3;
+constexpr size_t kMaxPlans = 4096;
+
+cudaDataType_t type_of(DType dtype) {
+  switch (dtype) {
+    case DType::kF32:
+      return CUDA_R_32F;
+    case DType::kF16:
+      return CUDA_R_16F;
+    case DType::kBF16:
+      return CUDA_R_16BF;
+    default:
+      fail("linear", {}, "activations are F32, F16 or BF16");
+  }
+}
+
+void check_lt(cublasStatus_t status, const char* operation, std::initializer_list<int64_t> shape = {}) {
+  if (status != CUBLAS_STATUS_SUCCESS) fail(operation, shape, cublasLtGetStatusString(status));
+}
+
+}  // namespace
+
+// cuBLASLt is column-major: it computes out^T [N, T] = W [N, K] * x^T [K, T].
+struct Linear::Plan {
+  cublasLtMatmulDesc_t operation = nullptr;
+  cublasLtMatrixLayout_t weight = nullptr, x = nullptr, out = nullptr;
+  cublasLtMatmulAlgo_t algorithm{};
+  bool plain = false;  // cuBLASLt has no algorithm for this shape
+
+  Plan(const TensorView& o, const TensorView& i, const TensorView& w, bool bias) {
+    const cudaDataType_t in = type_of(w.dtype), result = type_of(o.dtype);
+    const auto u = [](int64_t side) { return static_cast<uint64_t>(side); };
+    // Products of float32 stay float32: no TF32.
+    check_lt(cublasLtMatmulDescCreate(&operation, CUBLAS_COMPUTE_32F, CUDA_R_32F), "linear");
+    const cublasOperation_t transposed = CUBLAS_OP_T;
+    check_lt(cublasLtMatmulDescSetAttribute(operation, CUBLASLT_MATMUL_DESC_TRANSA, &transposed, sizeof(transposed)),
+             "linear");
+    if (bias) {
+      const cublasLtEpilogue_t epilogue = CUBLASLT_EPILOGUE_BIAS;
+      check_lt(cublasLtMatmulDescSetAttribute(operation, CUBLASLT_MATMUL_DESC_EPILOGUE, &epilogue, sizeof(epilogue)),
+               "linear");
+    }
+    check_lt(cublasLtMatrixLayoutCreate(&weight, in, u(w.cols), u(w.rows), w.stride), "linear");
+    check_lt(cublasLtMatrixLayoutCreate(&x, in, u(i.cols), u(i.rows), i.stride), "linear");
+    check_lt(cublasLtMatrixLayoutCreate(&out, result, u(o.cols), u(o.rows), o.stride), "linear");
+  }
+  Plan(const Plan&) = delete;
+  Plan& operator=(const Plan&) = delete;
+  ~Plan() {
+    cublasLtMatrixLayoutDestroy(out);
+    cublasLtMatrixLayoutDestroy(x);
+    cublasLtMatrixLayoutDestroy(weight);
+    cublasLtMatmulDescDestroy(operation);
+  }
+  void set_bias(const void* bias) const {
+    if (bias == nullptr) return;
+    check_lt(cublasLtMatmulDescSetAttribute(operation, CUBLASLT_MATMUL_DESC_BIAS_POINTER, &bias, sizeof(bias)),
+             "linear");
+  }
+};
+
+Linear::Linear(cudaStream_t stream) : stream_(stream), workspace_(DeviceMemory::allocate(kWorkspaceBytes)) {
+  check_lt(cublasLtCreate(&handle_), "start cuBLASLt");
+  require(static_cast<bool>(workspace_), "start cuBLASLt", {static_cast<int64_t>(kWorkspaceBytes)},
+          "no memory for its workspace");
+}
+
+Linear::~Linear() {
+  plans_.clear();
+  cublasLtDestroy(handle_);
+}
+
+cublasStatus_t Linear::multiply(const Plan& plan, const cublasLtMatmulAlgo_t& algorithm, TensorView out, TensorView x,
+                                TensorView weight) const {
+  const float one = 1.0f, zero = 0.0f;
+  return cublasLtMatmul(handle_, plan.operation, &one, weight.data, plan.weight, x.data, plan.x, &zero, out.data,
+                        plan.out, out.data, plan.out, &algorithm, workspace_.as<>(), workspace_.bytes(), stream_);
+}
+
+float Linear::measure(const Plan& plan, const cublasLtMatmulAlgo_t& algorithm, TensorView out, TensorView x,
+                      TensorView weight) {
+  std::array<float, kRounds> times{};
+  for (float& time : times) {
+    if (flush_) check(cudaMemsetAsync(flush_.as<>(), 0, flush_.bytes(), stream_), "measure linear");
+    check(cudaEventRecord(begin_.get(), stream_), "measure linear");
+    if (multiply(plan, algorithm, out, x, weight) != CUBLAS_STATUS_SUCCESS)
+      return std::numeric_limits<float>::infinity();
+    check(cudaEventRecord(end_.get(), stream_), "measure linear");
+    check(cudaEventSynchronize(end_.get()), "measure linear", {x.rows, weight.rows, weight.cols});
+    check(cudaEventElapsedTime(&time, begin_.get(), end_.get()), "measure linear");
+  }
+  std::sort(times.begin(), times.end());
+  return times[kRounds / 2];
+}
+
+void Linear::choose_algorithm(Plan& plan, TensorView out, TensorView x, TensorView weight, const void* bias) {
+  cublasLtMatmulPreference_t preference = nullptr;
+  check_lt(cublasLtMatmulPreferenceCreate(&preference), "linear");
+  const size_t workspace = workspace_.bytes();
+  check_lt(cublasLtMatmulPreferenceSetAttribute(preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &workspace,
+                                                sizeof(workspace)),
+           "linear");
+  const auto alignment = [](const TensorView& view) {
+    const auto bits = reinterpret_cast<uintptr_t>(view.data) | 256;
+    return static_cast<uint32_t>(bits & ~(bits - 1));
+  };
+  const std::array<std::pair<cublasLtMatmulPreferenceAttributes_t, uint32_t>, 4> alignments = {
+      {{CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, alignment(weight)},
+       {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, alignment(x)},
+       {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, alignment(out)},
+       {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, alignment(out)}}};
+  for (const auto& [attribute, bytes] : alignments)
+    check_lt(cublasLtMatmulPreferenceSetAttribute(preference, attribute, &bytes, sizeof(bytes)), "linear");
+  std::array<cublasLtMatmulHeuristicResult_t, kCandidates> found{};
+  int count = 0;
+  const bool measured = x.rows <= kMeasuredRows && x.dtype != DType::kF32;
+  const cublasStatus_t status =
+      cublasLtMatmulAlgoGetHeuristic(handle_, plan.operation, plan.weight, plan.x, plan.out, plan.out, preference,
+                                     measured ? kCandidates : 1, found.data(), &count);
+  cublasLtMatmulPreferenceDestroy(preference);
+  if (status != CUBLAS_STATUS_SUCCESS || count == 0) {
+    plan.plain = true;
+    return;
+  }
+  plan.algorithm = found[0].algo;
+  cudaStreamCaptureStatus capturing = cudaStreamCaptureStatusNone;
+  check(cudaStreamIsCapturing(stream_, &capturing), "linear");
+  if (!measured || count == 1 || capturing != cudaStreamCaptureStatusNone) return;
+  if (!flush_) flush_ = DeviceMemory::allocate(kFlushBytes);  // without it, measured with a warm cache
+  plan.set_bias(bias);
+  float best = std::numeric_limits<float>::infinity();
+  for (int i = 0; i < count; ++i) {
+    const float time = measure(plan, found[static_cast<size_t>(i)].algo, out, x, weight);
+    if (time >= best * 0.98f) continue;  // a tie stays with what cuBLASLt ranks higher
+    best = time;
+    plan.algorithm = found[static_cast<size_t>(i)].algo;
+  }
+}
+
+Linear::Plan& Linear::plan_for(TensorView out, TensorView x, TensorView weight, const void* bias) {
+  const Key key{out.cols, x.rows, x.cols, x.stride, out.stride, weight.dtype, out.dtype, bias != nullptr};
+  if (const auto known = plans_.find(key); known != plans_.end()) return *known->second;
+  if (plans_.size() >= kMaxPlans) plans_.clear();
+  auto plan = std::make_unique<Plan>(out, x, weight, bias != nullptr);
+  choose_algorithm(*plan, out, x, weight, bias);
+  return *plans_.emplace(key, std::move(plan)).first->second;
+}
+
+void Linear::run(TensorView out, TensorView x, TensorView weight, const void* bias) {
+  require(x.cols == weight.cols && out.cols == weight.rows && out.rows == x.rows, "linear",
+          {x.rows, x.cols, weight.rows, weight.cols}, "shapes differ");
+  require(x.dtype == weight.dtype && (out.dtype == x.dtype || out.dtype == DType::kF32), "linear",
+          {x.rows, x.cols, weight.rows}, "types differ");
+  if (out.rows == 0 || out.cols == 0) return;
+  const Plan& plan = plan_for(out, x, weight, bias);
+  if (plan.plain) return plain_linear(out, x, weight, bias, stream_);
+  plan.set_bias(bias);
+  check_lt(multiply(plan, plan.algorithm, out, x, weight), "linear", {x.rows, x.cols, weight.rows});
+}
+
+}  // namespace mhub::kernels::cuda

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cuda_runtime.h>
+
+#include <array>
+#include <span>
+#include <vector>
+
+#include "cuda/plain_attention.h"
+#include "cuda/resources.h"
+
+namespace mhub::kernels::cuda {
+
+// A step's integers (ids, positions, slots, lengths, block tables) on the device: one packed copy a step. Operations
+// name the host arrays they were announced with and get the copies; arrays that were not announced are copied on the
+// spot. Addresses depend only on the number of tokens and sequences and on the table stride (a power of two), so that
+// recorded operations find the next step's values in place.
+class StepInputsOnDevice {
+ public:
+  explicit StepInputsOnDevice(cudaStream_t stream) : stream_(stream) {}
+
+  void begin(const StepInputs& inputs);
+  // Identifies the layout of the announced step.
+  uint64_t layout() const;
+  // Changes when the addresses do: recorded operations are void then.
+  int generation() const { return generation_; }
+
+  // Copies of host arrays whose values were found to lie in [lowest, limit).
+  const int32_t* array(std::span<const int32_t> host, int64_t lowest, int64_t limit, const char* operation);
+  DeviceAttention attention(const AttentionMetadata& metadata, const KvShape& shape, int64_t rows);
+
+  // While operations are recorded, their demands on the values are kept, to be checked for the steps that replay them.
+  struct Demand {
+    size_t array;
+    int64_t lowest, limit;
+    const char* operation;
+  };
+  void start_recording() { recording_ = true, demands_.clear(); }
+  std::vector<Demand> stop_recording() { return recording_ = false, std::move(demands_); }
+  void check_demands(std::span<const Demand> demands) const;
+
+ private:
+  struct Announced {
+    const int32_t* host = nullptr;
+    size_t size = 0;
+    const int32_t* device = nullptr;
+    int32_t least = 0, greatest = -1;
+  };
+  enum Array : size_t { kTokens, kPositions, kSlots, kCuSeqlens, kSeqLens, kTables, kArrays };
+
+  void reserve(size_t words);
+  int32_t* on_the_spot(std::span<const int32_t> host);
+
+  cudaStream_t stream_;
+  std::array<Announced, kArrays> announced_;
+  int64_t tokens_ = 0, sequences_ = 0, table_stride_ = 0;
+  int64_t max_blocks_ = 0;  // of the announced metadata
+  int generation_ = 0;
+  DeviceMemory device_;
+  struct Slot {  // of the host's ring: one is filled while the copy from the other may still run
+    PinnedMemory memory;
+    Event copied;
+  };
+  std::array<Slot, 2> ring_;
+  size_t next_slot_ = 0;
+  DeviceMemory spot_;
+  size_t spot_used_ = 0;
+  bool recording_ = false;
+  std::vector<Demand> demands_;
+};
+
+}  // namespace mhub::kernels::cuda
