@@ -18,6 +18,13 @@ std::string oldest_verification(const std::vector<FileRecord>& files) {
   return oldest == files.end() ? "" : oldest->verified_at;
 }
 
+void put_extents(SQLite::Database& database, const FileRecord& file) {
+  SQLite::Statement insert(database, "INSERT OR REPLACE INTO extents (sha256, hashes) VALUES (?, ?)");
+  insert.bind(1, file.sha256);
+  insert.bind(2, file.extents.data(), static_cast<int>(file.extents.size()));
+  insert.exec();
+}
+
 }  // namespace
 
 int64_t upsert_model(SQLite::Database& database, const ModelRecord& model) {
@@ -57,7 +64,6 @@ void replace_files(SQLite::Database& database, int64_t model_id, const std::vect
   SQLite::Statement insert(database, R"(
       INSERT INTO files (model_id, path, bytes, sha256, git_sha1, verified_at, inode, mtime_ns, ctime_ns)
       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?))");
-  SQLite::Statement insert_extents(database, "INSERT OR REPLACE INTO extents (sha256, hashes) VALUES (?, ?)");
   for (const FileRecord& file : files) {
     insert.bind(1, model_id);
     insert.bind(2, file.path);
@@ -70,11 +76,7 @@ void replace_files(SQLite::Database& database, int64_t model_id, const std::vect
     insert.bind(9, file.ctime_ns);
     insert.exec();
     insert.reset();
-    if (file.extents.empty()) continue;
-    insert_extents.bind(1, file.sha256);
-    insert_extents.bind(2, file.extents.data(), static_cast<int>(file.extents.size()));
-    insert_extents.exec();
-    insert_extents.reset();
+    if (!file.extents.empty()) put_extents(database, file);
   }
 }
 
@@ -101,7 +103,9 @@ bool update_file(SQLite::Database& database, int64_t model_id, const FileRecord&
   update.bind(5, model_id);
   update.bind(6, file.path);
   update.bind(7, file.sha256);
-  return update.exec() == 1;
+  const bool updated = update.exec() == 1;
+  if (updated && !file.extents.empty()) put_extents(database, file);
+  return updated;
 }
 
 ModelRecord read_model(SQLite::Statement& row) {

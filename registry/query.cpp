@@ -22,16 +22,17 @@ bool is_one_of(const std::string_view (&names)[N], const char* name) {
 
 // SELECT over the two views; everything else (ATTACH, PRAGMA, writes, extensions) is refused when the statement is
 // compiled. `inner` is the view (or WITH) through which a table is read: what keeps scripts to the documented columns.
-int authorize(void*, int action, const char* name, const char* function, const char* /*database*/, const char* inner) {
+// A read without a column says only that the table takes part.
+int authorize(void*, int action, const char* name, const char* detail, const char* /*database*/, const char* inner) {
   switch (action) {
     case SQLITE_SELECT:
     case SQLITE_RECURSIVE:
       return SQLITE_OK;
     case SQLITE_READ:
       if (name && std::string_view(name).starts_with("sqlite_")) return SQLITE_DENY;
-      return is_one_of(kTables, name) && !inner ? SQLITE_DENY : SQLITE_OK;
+      return is_one_of(kTables, name) && !inner && detail && *detail ? SQLITE_DENY : SQLITE_OK;
     case SQLITE_FUNCTION:
-      return function && std::string_view(function) != "load_extension" ? SQLITE_OK : SQLITE_DENY;
+      return detail && std::string_view(detail) != "load_extension" ? SQLITE_OK : SQLITE_DENY;
     default:
       return SQLITE_DENY;
   }

@@ -36,7 +36,7 @@ class Cli {
   void note(const std::string& text) const;        // stderr, "mhub: " before it
   // Asked to stop by SIGINT or SIGTERM (first signal; a second one ends the process with 130 / 143 at once).
   std::stop_token stop_token() const;
-  int stop_signal() const;  // 0 until one came
+  int stop_signal() const;                             // 0 until one came
   void set_exit_code(int code) { exit_code_ = code; }  // for commands whose finding is not an Error (verify)
 
   // Parses, runs, prints the error line; the exit code of the contract.
@@ -59,6 +59,10 @@ void add_list(Cli& cli);
 void add_show(Cli& cli);
 void add_verify(Cli& cli);
 void add_rm(Cli& cli);
+void add_gc(Cli& cli);
+void add_du(Cli& cli);
+void add_tag(Cli& cli);  // tag, pin, unpin
+void add_registry(Cli& cli);
 void add_import(Cli& cli);
 void add_mirror(Cli& cli);
 void add_quantize(Cli& cli);

@@ -9,6 +9,10 @@ int main(int argc, char** argv) {
   add_show(cli);
   add_verify(cli);
   add_rm(cli);
+  add_gc(cli);
+  add_du(cli);
+  add_tag(cli);
+  add_registry(cli);
   add_import(cli);
   add_mirror(cli);
   add_quantize(cli);

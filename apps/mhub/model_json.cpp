@@ -8,7 +8,7 @@ namespace mhub::apps {
 std::string verified_at(const registry::ModelRecord& model) {
   const auto oldest = std::min_element(model.files.begin(), model.files.end(),
                                        [](const auto& a, const auto& b) { return a.verified_at < b.verified_at; });
-  return oldest == model.files.end() ? "" : oldest->verified_at;
+  return oldest == model.files.end() ? model.verified_at : oldest->verified_at;
 }
 
 Json model_json(const registry::ModelRecord& model) {
@@ -19,11 +19,13 @@ Json model_json(const registry::ModelRecord& model) {
           {"commit", model.commit},
           {"path", model.path},
           {"bytes", model.total_bytes()},
-          {"files", model.files.size()},
+          {"files", model.files.empty() ? model.num_files : model.files.size()},
           {"format", model.format},
           {"quantization", model.quantization},
           {"architecture", model.architecture},
           {"aliases", model.aliases},
+          {"complete", model.complete},
+          {"pinned", model.pinned},
           {"verified", verified.empty() ? Json() : Json(verified)}};
 }
 

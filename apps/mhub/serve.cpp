@@ -14,6 +14,7 @@
 #include "mhub/base/bytes.h"
 #include "mhub/engine/engine.h"
 #include "mhub/http/api_server.h"
+#include "mhub/hub/store_care.h"
 #include "served_model.h"
 
 namespace mhub::apps {
@@ -79,9 +80,18 @@ Result<void> complete_options(ServeOptions& options) {
   return http::ApiServer::check(options.http);
 }
 
-Result<formats::ModelLocation> find_model(const std::string& model) {
+// A model on disk, and for a registered one the lease that keeps `rm` and `gc` away.
+struct FoundModel {
+  formats::ModelLocation location;
+  std::optional<hub::ModelLease> lease;
+};
+
+Result<FoundModel> find_model(const std::string& model) {
   std::error_code error;
-  if (fs::exists(model, error)) return formats::locate_model(model);
+  if (fs::exists(model, error)) {
+    MHUB_TRY(const formats::ModelLocation location, formats::locate_model(model));
+    return FoundModel{location, std::nullopt};
+  }
   MHUB_TRY(const auto library, open_library());
   auto found = library->find(model);
   if (!found) {
@@ -91,7 +101,13 @@ Result<formats::ModelLocation> find_model(const std::string& model) {
     }
     return std::move(found).error();
   }
-  return formats::locate_model(found->path);
+  FoundModel here;
+  auto lease = hub::lease_model(*library, *found);
+  // A home that may only be read has no place for it; nobody removes anything there either.
+  if (!lease && lease.error().code != ErrorCode::kDisk) return lease.error();
+  if (lease) here.lease.emplace(*std::move(lease));
+  MHUB_TRY(here.location, formats::locate_model(found->path));
+  return here;
 }
 
 // One descriptor per client.
@@ -147,7 +163,8 @@ std::string url_host(const std::string& host) {
 
 Result<void> serve(const Cli& cli, ServeOptions options) {
   MHUB_CHECK_OK(complete_options(options));
-  MHUB_TRY(const formats::ModelLocation location, find_model(options.model));
+  MHUB_TRY(const FoundModel found, find_model(options.model));
+  const formats::ModelLocation& location = found.location;
   raise_descriptor_limit();
   MHUB_TRY(TextSide text_side, load_text_side(location, options.chat_template, options.engine.load_format == "dummy"));
   for (const auto& notice : text_side.notices) cli.note(notice);

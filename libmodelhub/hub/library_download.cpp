@@ -14,6 +14,7 @@
 #include "remote/hub_target.h"
 #include "store/file_tree.h"
 #include "store/layout.h"
+#include "store/manifest.h"
 #include "store/open_beneath.h"
 #include "store/sha256.h"
 #include "transfer/downloader.h"
@@ -28,6 +29,14 @@ using registry::FileRecord;
 using registry::ModelRecord;
 
 constexpr int kMaxMovingReads = 3;
+
+// A row that was rebuilt from the disk does not say so itself.
+bool has_all(const ModelRecord& row, const Snapshot& snapshot) {
+  std::set<std::string_view> paths;
+  for (const FileRecord& file : row.files) paths.insert(file.path);
+  return std::all_of(snapshot.files.begin(), snapshot.files.end(),
+                     [&](const RemoteFile& file) { return paths.contains(file.path); });
+}
 
 // One download, from the reference to the row.
 class Download {
@@ -99,7 +108,7 @@ Result<DownloadSummary> Download::run(const ModelRef& ref) {
     MHUB_TRY(const auto row, find_row());
     MHUB_TRY(const std::vector<RemoteFile> missing, still_missing(row));
     if (options_.dry_run) return summary();
-    if (missing.empty() && row) return summary();
+    if (missing.empty() && row && (row->complete || !has_all(*row, snapshot_))) return summary();
     // The listing and the commit were two requests: a push between them would give a row that names the wrong commit.
     if (!commit.empty() && api_->source() == Source::kModelScope) {
       MHUB_TRY(const std::string now, api_->find_commit(revision_, stop_));
@@ -191,9 +200,8 @@ Result<std::vector<RemoteFile>> Download::still_missing(const std::optional<Mode
 }
 
 Result<DownloadSummary> Download::fetch() {
-  const std::string key = fmt::format("{}\n{}\n{}", target_.source, target_.repository.id, commit_);
   const fs::path root = options_.local_dir.empty()
-                            ? StoreLayout(config_.home).partial() / ("download-" + sha256_hex(key).substr(0, 24))
+                            ? StoreLayout(config_.home).download_root(target_.source, target_.repository.id, commit_)
                             : directory_ / ".mhub";
   // Missing parents are made with the usual permissions; the store itself was made private when it was opened.
   std::error_code error;
@@ -285,7 +293,7 @@ Result<void> Download::register_model(const std::optional<ModelRecord>& row, std
   model.architecture = facts.architecture;
   model.created_at = timestamp_now();
   model.files = std::move(files);
-  MHUB_TRY(const int64_t id, registry_.put_model(model));
+  MHUB_TRY(const int64_t id, record_model(registry_, StoreLayout(config_.home), model));
   // Another commit that was in the same directory is no longer what lies there.
   MHUB_TRY(const std::vector<ModelRecord> rows, registry_.list_models(false));
   for (const ModelRecord& other : rows) {

@@ -13,6 +13,7 @@
 #include "model_facts.h"
 #include "store/file_tree.h"
 #include "store/layout.h"
+#include "store/manifest.h"
 #include "store/open_beneath.h"
 #include "store/place_file.h"
 #include "store/safe_path.h"
@@ -112,15 +113,6 @@ Result<FileRecord> place(const SourceFile& source, int staging_fd, std::stop_tok
   return file;
 }
 
-// To its place in the store, with its final path in the row.
-Result<void> publish(const StoreLayout& layout, StagingDirectory& staging, ModelRecord& model) {
-  const fs::path target = layout.model_directory(model.source, model.name, model.commit);
-  MHUB_CHECK_OK(staging.publish(target));
-  model.path = target.string();
-  model.in_store = true;
-  return {};
-}
-
 void fill_in(ModelRecord& model, const ModelFacts& facts) {
   if (model.source.empty()) model.source = "local";
   if (model.format.empty()) model.format = facts.format;
@@ -131,8 +123,13 @@ void fill_in(ModelRecord& model, const ModelFacts& facts) {
   if (model.created_at.empty()) model.created_at = timestamp_now();
 }
 
-Result<ModelRecord> put(registry::Registry& registry, ModelRecord model) {
-  MHUB_TRY(model.id, registry.put_model(model));
+// To its place in the store and into the registry, in one transaction.
+Result<ModelRecord> publish(registry::Registry& registry, const StoreLayout& layout, StagingDirectory& staging,
+                            ModelRecord model) {
+  const fs::path target = layout.model_directory(model.source, model.name, model.commit);
+  model.path = target.string();
+  model.in_store = true;
+  MHUB_TRY(model.id, record_model(registry, layout, model, [&] { return staging.publish(target); }));
   return model;
 }
 
@@ -165,8 +162,7 @@ Result<ModelRecord> ModelLibrary::import(const fs::path& path, const std::string
     return {};
   }));
   fill_in(model, inspected.facts);
-  MHUB_CHECK_OK(publish(layout, staging, model));
-  return put(*state_->registry, std::move(model));
+  return publish(*state_->registry, layout, staging, std::move(model));
 }
 
 Result<fs::path> ModelLibrary::make_staging_directory() {
@@ -182,18 +178,19 @@ Result<ModelRecord> ModelLibrary::register_directory(const fs::path& directory, 
   MHUB_CHECK_OK(check_listing_names(names));
   MHUB_TRY(model.files, hash_files(fd.get(), names, true, stop));
   fill_in(model, describe_directory(directory));
+  const StoreLayout layout(state_->config.home);
   if (model.in_store) {
     MHUB_TRY(StagingDirectory staging, StagingDirectory::adopt(directory));
-    const auto published = publish(StoreLayout(state_->config.home), staging, model);
+    auto published = publish(*state_->registry, layout, staging, std::move(model));
     if (!published) staging.release();  // the caller's work is not ours to delete
-    MHUB_CHECK_OK(published);
-  } else {
-    MHUB_CHECK_OK(sync_directory(fd.get(), directory.string()));
-    std::error_code error;
-    model.path = fs::canonical(directory, error).string();
-    if (error) return disk_error("resolve", directory.string(), error.value());
+    return published;
   }
-  return put(*state_->registry, std::move(model));
+  MHUB_CHECK_OK(sync_directory(fd.get(), directory.string()));
+  std::error_code error;
+  model.path = fs::canonical(directory, error).string();
+  if (error) return disk_error("resolve", directory.string(), error.value());
+  MHUB_TRY(model.id, record_model(*state_->registry, layout, model));
+  return model;
 }
 
 }  // namespace mhub::hub

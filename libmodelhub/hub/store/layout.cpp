@@ -24,6 +24,13 @@ bool StoreLayout::in_models(const fs::path& path) const {
   return !relative.empty() && relative != "." && *relative.begin() != "..";
 }
 
+void remove_empty_parents(const StoreLayout& layout, const fs::path& directory) {
+  std::error_code error;
+  for (fs::path parent = directory.parent_path(); layout.in_models(parent); parent = parent.parent_path()) {
+    if (!fs::remove(parent, error) || error) return;  // refuses a directory that is not empty
+  }
+}
+
 std::string listing_digest(std::span<const registry::FileRecord> files) {
   std::vector<const registry::FileRecord*> sorted;
   for (const auto& file : files) sorted.push_back(&file);
@@ -33,9 +40,19 @@ std::string listing_digest(std::span<const registry::FileRecord> files) {
   return hash.finish().substr(0, 40);
 }
 
+fs::path StoreLayout::download_root(const std::string& source, const std::string& name,
+                                    const std::string& commit) const {
+  const std::string key = fmt::format("{}\n{}\n{}", source, name, commit);
+  return partial() / ("download-" + sha256_hex(key).substr(0, 24));
+}
+
 std::string timestamp_now() {
+  return timestamp_of(std::chrono::system_clock::now());
+}
+
+std::string timestamp_of(std::chrono::system_clock::time_point time) {
   using namespace std::chrono;
-  const auto now = time_point_cast<milliseconds>(system_clock::now());
+  const auto now = time_point_cast<milliseconds>(time);
   const std::time_t seconds = system_clock::to_time_t(now);
   std::tm utc{};
   gmtime_r(&seconds, &utc);

@@ -44,18 +44,6 @@ std::string own_writer_name() {
   return fmt::format("{}-{}-{}", boot_id().substr(0, 8), getpid(), start_time(getpid()));
 }
 
-// Another living process of this boot. Writers of other boots or hosts count as gone: we hold the lock.
-bool is_alive(const std::string& writer) {
-  const std::string boot = boot_id().substr(0, 8);
-  if (boot.empty() || !writer.starts_with(boot + "-")) return false;
-  const std::string rest = writer.substr(boot.size() + 1);
-  pid_t pid = 0;
-  const auto [end, error] = std::from_chars(rest.data(), rest.data() + rest.size(), pid);
-  if (error != std::errc() || pid <= 0 || *end != '-') return false;
-  const std::string started = start_time(pid);
-  return !started.empty() && rest == fmt::format("{}-{}", pid, started);
-}
-
 Result<UniqueFd> open_lock(const fs::path& root) {
   const fs::path path = root / "lock";
   for (;;) {
@@ -81,6 +69,18 @@ std::string read_holder(int fd) {
 }
 
 }  // namespace
+
+// Another living process of this boot. Writers of other boots or hosts count as gone: we hold the lock.
+bool is_living_writer(const std::string& writer) {
+  const std::string boot = boot_id().substr(0, 8);
+  if (boot.empty() || !writer.starts_with(boot + "-")) return false;
+  const std::string rest = writer.substr(boot.size() + 1);
+  pid_t pid = 0;
+  const auto [end, error] = std::from_chars(rest.data(), rest.data() + rest.size(), pid);
+  if (error != std::errc() || pid <= 0 || *end != '-') return false;
+  const std::string started = start_time(pid);
+  return !started.empty() && rest == fmt::format("{}-{}", pid, started);
+}
 
 Result<WorkDirectory> WorkDirectory::acquire(const fs::path& root, std::stop_token stop,
                                              const std::function<void(const std::string&)>& on_wait) {
@@ -120,7 +120,7 @@ Result<void> WorkDirectory::enter_writer_directory() {
       fs::remove_all(entry.path(), error);
       continue;
     }
-    if (!entry.is_directory(error) || entry.path() == writer_ || is_alive(entry.path().filename())) continue;
+    if (!entry.is_directory(error) || entry.path() == writer_ || is_living_writer(entry.path().filename())) continue;
     if (entry.path().filename().string().find('-') == std::string::npos) continue;  // not a writer's
     others.push_back(entry.path());
     if (newest.empty() || fs::last_write_time(entry.path(), error) > fs::last_write_time(newest, error)) {

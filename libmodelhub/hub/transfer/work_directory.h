@@ -36,4 +36,7 @@ class WorkDirectory {
   bool waited_ = false;
 };
 
+// Whether a directory of this name below a work directory's root belongs to another living process of this boot.
+bool is_living_writer(const std::string& name);
+
 }  // namespace mhub::hub

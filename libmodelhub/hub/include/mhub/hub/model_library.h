@@ -17,41 +17,41 @@
 namespace mhub::hub {
 
 struct HubConfig {
-  std::filesystem::path home;                 // $MHUB_HOME or ${XDG_DATA_HOME:-~/.local/share}/mhub
+  std::filesystem::path home;  // $MHUB_HOME or ${XDG_DATA_HOME:-~/.local/share}/mhub
   Source default_source = Source::kModelScope;
   std::string modelscope_endpoint = "https://modelscope.cn";
   std::string huggingface_endpoint = "https://huggingface.co";
   std::string modelscope_token, huggingface_token;  // sent to that endpoint only
-  int max_workers = 8;                        // connections over all files together
+  int max_workers = 8;                              // connections over all files together
   double connect_timeout_seconds = 15;
   double stall_timeout_seconds = 30;
-  int retries = 8;                            // per extent without progress
-  double retry_delay_seconds = 0.5;           // first back-off; doubles up to 30 s
-  std::string ca_file, ca_directory;          // certificates to trust; "" = the system's
-  std::string http_proxy, https_proxy;        // URLs; "" = none
-  std::string no_proxy;                       // names, addresses and ranges reached without
-  bool source_is_chosen = false;              // default_source was asked for, so it goes before what is registered
-  double registry_timeout_seconds = 15;       // how long to wait for another process's registry transaction
+  int retries = 8;                       // per extent without progress
+  double retry_delay_seconds = 0.5;      // first back-off; doubles up to 30 s
+  std::string ca_file, ca_directory;     // certificates to trust; "" = the system's
+  std::string http_proxy, https_proxy;   // URLs; "" = none
+  std::string no_proxy;                  // names, addresses and ranges reached without
+  bool source_is_chosen = false;         // default_source was asked for, so it goes before what is registered
+  double registry_timeout_seconds = 15;  // how long to wait for another process's registry transaction
 };
 
 struct DownloadOptions {
-  std::string revision;                       // "" = from the ref, else master / main
-  std::vector<std::string> files;             // exact paths; empty = all
+  std::string revision;            // "" = from the ref, else master / main
+  std::vector<std::string> files;  // exact paths; empty = all
   std::vector<std::string> include, exclude;
-  std::filesystem::path local_dir;            // "" = the store
+  std::filesystem::path local_dir;  // "" = the store
   std::optional<Source> source;
-  std::string endpoint;                       // overrides the source's
+  std::string endpoint;  // overrides the source's
   std::string token;
   bool dry_run = false;
-  bool force = false;                         // fetch again what is already there
-  bool require_hash = false;                  // refuse files for which the hub gives no hash
-  uint64_t bytes_per_second = 0;              // limit over all connections; 0 = none
+  bool force = false;             // fetch again what is already there
+  bool require_hash = false;      // refuse files for which the hub gives no hash
+  uint64_t bytes_per_second = 0;  // limit over all connections; 0 = none
 };
 
 struct PlannedFile {
   std::string path;
   uint64_t bytes = 0;
-  bool present = false;                       // already verified
+  bool present = false;  // already verified
 };
 struct DownloadPlan {
   std::string name, source, revision, commit;
@@ -64,7 +64,9 @@ class ProgressSink {
  public:
   virtual ~ProgressSink() = default;
   virtual void on_plan(const DownloadPlan&) {}
-  virtual void on_progress(const std::string& path, uint64_t done, uint64_t total) { (void)path, (void)done, (void)total; }
+  virtual void on_progress(const std::string& path, uint64_t done, uint64_t total) {
+    (void)path, (void)done, (void)total;
+  }
   virtual void on_retry(const std::string& path, const std::string& reason) { (void)path, (void)reason; }
   virtual void on_file_done(const std::string& path, const std::string& sha256, uint64_t bytes) {
     (void)path, (void)sha256, (void)bytes;
@@ -78,7 +80,9 @@ struct DownloadSummary {
   double seconds = 0;
 };
 struct VerifyReport {
-  struct Problem { std::string path, what; };
+  struct Problem {
+    std::string path, what;
+  };
   size_t files = 0;
   uint64_t bytes = 0;
   std::vector<Problem> problems;
@@ -98,11 +102,15 @@ class ModelLibrary {
   Result<registry::ModelRecord> find(const std::string& model);
   // Hashes every file of the row. Damage is in the report, not an error; files found good get their row refreshed.
   Result<VerifyReport> verify(const std::string& model, std::stop_token stop);
-  struct Removed { registry::ModelRecord model; bool files_deleted = false; };
-  // Row and, for a model in the store, its files. kPolicy while a process has one of them open.
+  struct Removed {
+    registry::ModelRecord model;
+    bool files_deleted = false;
+  };
+  // Row and, for a model in the store, its files. kPolicy while a process has one of them open or leases the model.
   Result<Removed> remove(const std::string& model);
-  // A directory of safetensors or a GGUF file (all its parts), by hardlink, else reflink, else copy, into the store under
-  // "local/NAME". name "" = from the path. kBadModel before anything is written when the headers are not valid.
+  Result<Removed> remove_row(const registry::ModelRecord& model);  // the same for a row that was read
+  // A directory of safetensors or a GGUF file (all its parts), by hardlink, else reflink, else copy, into the store
+  // under "local/NAME". name "" = from the path. kBadModel before anything is written when the headers are not valid.
   Result<registry::ModelRecord> import(const std::filesystem::path& path, const std::string& name,
                                        std::stop_token stop = {});
   // An empty directory on the store's file system, to write a model into before register_directory.
