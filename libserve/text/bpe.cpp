@@ -15,7 +15,7 @@ namespace {
 
 constexpr size_t kShortPiece = 48;  // up to here a scan for the best pair beats the queue
 
-constexpr std::string_view kWordMarker = "▁";
+constexpr uint64_t kNeighbourBits = 1ull << 22;
 
 uint64_t pair_key(TokenId left, TokenId right) {
   return static_cast<uint64_t>(static_cast<uint32_t>(left)) << 32 | static_cast<uint32_t>(right);
@@ -32,7 +32,7 @@ Result<std::unique_ptr<const TokenModel>> BpeModel::create(const Vocabulary& voc
   auto model = std::make_unique<BpeModel>();
   MHUB_CHECK_OK(model->prepare(vocabulary, std::move(options)));
   MHUB_CHECK_OK(model->add_merges(merges));
-  if (model->options_.alphabet == BpeAlphabet::kCharacters) model->find_independent_words();
+  model->find_neighbours();
   return std::unique_ptr<const TokenModel>(std::move(model));
 }
 
@@ -41,7 +41,7 @@ Result<std::unique_ptr<const TokenModel>> BpeModel::create(const Vocabulary& voc
   auto model = std::make_unique<BpeModel>();
   MHUB_CHECK_OK(model->prepare(vocabulary, std::move(options)));
   model->add_splits(pieces);
-  if (model->options_.alphabet == BpeAlphabet::kCharacters) model->find_independent_words();
+  model->find_neighbours();
   return std::unique_ptr<const TokenModel>(std::move(model));
 }
 
@@ -154,42 +154,55 @@ void BpeModel::encode(std::string_view piece, std::vector<TokenId>& out) const {
       return;
     }
   }
-  if (!words_are_independent_) return encode_word(piece, out);
-  for (size_t begin = 0; begin < piece.size();) {
-    size_t end = begin;
-    while (piece.substr(end).starts_with(kWordMarker)) end += kWordMarker.size();
-    end = std::min(piece.find(kWordMarker, end), piece.size());
-    encode_word(piece.substr(begin, end - begin), out);
+  std::vector<TokenId> ids;
+  ids.reserve(piece.size());
+  if (options_.continuing_prefix.empty() && options_.word_suffix.empty()) {
+    first_symbols(piece, ids);
+  } else {
+    first_affixed_symbols(piece, ids);
+  }
+  // No merge crosses two neighbours that stand beside each other in no product, so the parts between are on their own.
+  size_t kept = 0;
+  for (size_t begin = 0; begin < ids.size();) {
+    size_t end = begin + 1;
+    while (end < ids.size() && (neighbours_.empty() || may_join(ids[end - 1], ids[end]))) ++end;
+    const size_t merged = merge(std::span(ids).subspan(begin, end - begin));
+    std::copy_n(ids.begin() + static_cast<std::ptrdiff_t>(begin), merged,
+                ids.begin() + static_cast<std::ptrdiff_t>(kept));
+    kept += merged;
     begin = end;
   }
-}
-
-void BpeModel::find_independent_words() {
-  if (vocabulary_->find(kWordMarker) == kNoToken) return;
-  words_are_independent_ = std::all_of(pairs_.begin(), pairs_.end(), [&](const PairSlot& slot) {
-    if (slot.pair == kNoPair) return true;
-    const std::string_view text = vocabulary_->text(slot.product.id);
-    size_t markers = 0;
-    while (text.substr(markers).starts_with(kWordMarker)) markers += kWordMarker.size();
-    return text.find(kWordMarker, markers) == std::string_view::npos;
-  });
-}
-
-void BpeModel::encode_word(std::string_view word, std::vector<TokenId>& out) const {
-  std::vector<TokenId> ids;
-  ids.reserve(word.size());
-  if (options_.continuing_prefix.empty() && options_.word_suffix.empty()) {
-    first_symbols(word, ids);
-  } else {
-    first_affixed_symbols(word, ids);
-  }
-  if (ids.size() <= kShortPiece) {
-    merge_short(ids);
-  } else {
-    merge_long(ids);
-  }
+  ids.resize(kept);
   if (unlisted_chars_.count() > 0) replace_unlisted(ids);
   out.insert(out.end(), ids.begin(), ids.end());
+}
+
+size_t BpeModel::merge(std::span<TokenId> ids) const {
+  if (ids.size() < 2) return ids.size();
+  return ids.size() <= kShortPiece ? merge_short(ids) : merge_long(ids);
+}
+
+bool BpeModel::may_join(TokenId left, TokenId right) const {
+  const uint64_t bit = mix(pair_key(left, right)) & (neighbours_.size() * 64 - 1);
+  return (neighbours_[bit / 64] >> bit % 64 & 1) != 0;
+}
+
+void BpeModel::find_neighbours() {
+  if (options_.alphabet != BpeAlphabet::kCharacters || !options_.continuing_prefix.empty() ||
+      !options_.word_suffix.empty()) {
+    return;
+  }
+  neighbours_.assign(kNeighbourBits / 64, 0);
+  std::vector<TokenId> symbols;
+  for (const PairSlot& slot : pairs_) {
+    if (slot.pair == kNoPair) continue;
+    symbols.clear();
+    first_symbols(vocabulary_->text(slot.product.id), symbols);
+    for (size_t i = 1; i < symbols.size(); ++i) {
+      const uint64_t bit = mix(pair_key(symbols[i - 1], symbols[i])) & (kNeighbourBits - 1);
+      neighbours_[bit / 64] |= 1ull << bit % 64;
+    }
+  }
 }
 
 void BpeModel::first_symbols(std::string_view piece, std::vector<TokenId>& out) const {
@@ -273,7 +286,7 @@ void BpeModel::add_unknown_char(std::string_view text, bool& unknown_open, std::
   }
 }
 
-void BpeModel::merge_short(std::vector<TokenId>& ids) const {
+size_t BpeModel::merge_short(std::span<TokenId> ids) const {
   constexpr uint32_t kNone = UINT32_MAX;
   std::array<Product, kShortPiece> next{};  // product of ids[i] and ids[i + 1]
   size_t n = ids.size();
@@ -297,10 +310,10 @@ void BpeModel::merge_short(std::vector<TokenId>& ids) const {
     look_up(best);
     if (best > 0) look_up(best - 1);
   }
-  ids.resize(n);
+  return n;
 }
 
-void BpeModel::merge_long(std::vector<TokenId>& ids) const {
+size_t BpeModel::merge_long(std::span<TokenId> ids) const {
   struct Candidate {
     uint32_t rank;
     int32_t left;
@@ -337,8 +350,9 @@ void BpeModel::merge_long(std::vector<TokenId>& ids) const {
     if (const auto c = candidate(best.left)) queue.push(*c);
     if (const auto c = candidate(left.previous)) queue.push(*c);
   }
-  ids.clear();
-  for (int32_t i = 0; i >= 0; i = symbol(i).next) ids.push_back(symbol(i).id);
+  size_t kept = 0;
+  for (int32_t i = 0; i >= 0; i = symbol(i).next) ids[kept++] = symbol(i).id;
+  return kept;
 }
 
 }  // namespace mhub::text

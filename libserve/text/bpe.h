@@ -4,6 +4,7 @@
 #include <array>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -79,24 +80,27 @@ class BpeModel final : public TokenModel {
   TokenId symbol_of(std::string_view text, const std::vector<bool>& mergeable);
   void insert_pair(TokenId left, TokenId right, Product product);
   const Product* find_pair(TokenId left, TokenId right) const;
-  void find_independent_words();
-  void encode_word(std::string_view word, std::vector<TokenId>& out) const;
+  void find_neighbours();
+  bool may_join(TokenId left, TokenId right) const;
   void first_symbols(std::string_view piece, std::vector<TokenId>& out) const;
   // The symbols of a word with continuing_prefix or word_suffix.
   void first_affixed_symbols(std::string_view piece, std::vector<TokenId>& out) const;
   void add_unknown_char(std::string_view text, bool& unknown_open, std::vector<TokenId>& out) const;
   // Characters that found no partner become bytes or the unknown token.
   void replace_unlisted(std::vector<TokenId>& ids) const;
-  void merge_short(std::vector<TokenId>& ids) const;
-  void merge_long(std::vector<TokenId>& ids) const;
+  // Merge in place and return how many ids are left.
+  size_t merge(std::span<TokenId> ids) const;
+  size_t merge_short(std::span<TokenId> ids) const;
+  size_t merge_long(std::span<TokenId> ids) const;
 
   const Vocabulary* vocabulary_ = nullptr;
   BpeOptions options_;
   std::array<TokenId, 256> byte_ids_{};  // kBytes: the byte's own token; kCharacters: its <0xNN> token
   std::array<TokenId, 128> ascii_ids_{};
   TokenId unk_ = kNoToken;
-  // No merge joins a character with a ▁ behind it, so a whole text is cut there without changing its ids.
-  bool words_are_independent_ = false;
+  // Bits of the pairs of first symbols that stand beside each other in a product (a filter: a set bit may lie).
+  // Empty: no filter.
+  std::vector<uint64_t> neighbours_;
   std::vector<PairSlot> pairs_;  // open addressing, size is a power of two
   // Characters that occur in pieces but are none; their ids begin at vocabulary_->size().
   Vocabulary unlisted_chars_;

@@ -37,13 +37,16 @@ void put_cluster(std::string_view text, size_t begin, size_t end, const Charsmap
 // Writes what sentencepiece writes: spaces folded and escaped.
 class PieceWriter {
  public:
-  PieceWriter(const SentencePieceRules& rules, Writer& out)
-      : rules_(rules), out_(out), after_space_(rules.remove_extra_whitespaces) {}
+  PieceWriter(const SentencePieceRules& rules, bool at_start, Writer& out)
+      : rules_(rules),
+        out_(out),
+        wants_dummy_(rules.add_dummy_prefix && (at_start || !rules.dummy_prefix_only_first)),
+        after_space_(rules.remove_extra_whitespaces) {}
 
   void put(std::string_view text, size_t begin, size_t end) {
     while (after_space_ && text.starts_with(' ')) text.remove_prefix(1);
     if (text.empty()) return;
-    if (!wrote_ && rules_.add_dummy_prefix && !rules_.whitespace_as_suffix) out_.put(space(), 0, 0);
+    if (!wrote_ && wants_dummy_ && !rules_.whitespace_as_suffix) out_.put(space(), 0, 0);
     wrote_ = true;
     for (size_t pos = 0; pos < text.size();) {
       const size_t space = std::min(text.find(' ', pos), text.size());
@@ -58,7 +61,7 @@ class PieceWriter {
   }
   void finish() {
     if (!rules_.remove_extra_whitespaces) put_pending();
-    if (wrote_ && rules_.add_dummy_prefix && rules_.whitespace_as_suffix) out_.put(space(), 0, 0);
+    if (wrote_ && wants_dummy_ && rules_.whitespace_as_suffix) out_.put(space(), 0, 0);
   }
 
  private:
@@ -71,7 +74,7 @@ class PieceWriter {
   const SentencePieceRules& rules_;
   Writer& out_;
   std::vector<std::pair<size_t, size_t>> pending_;
-  bool after_space_;
+  bool wants_dummy_, after_space_;
   bool wrote_ = false;
 };
 
@@ -96,14 +99,14 @@ MarkedText apply_step(const MarkedText& source, const PrecompiledMap& step) {
   return out.take();
 }
 
-MarkedText apply_step(const MarkedText& source, const SentencePieceRules& rules) {
+MarkedText apply_step(const MarkedText& source, const SentencePieceRules& rules, bool at_start) {
   Writer out(source);
   const std::string_view text = source.text;
   std::vector<AddedTokenMatcher::Match> verbatim;
   if (rules.verbatim && !rules.verbatim->empty()) {
     rules.verbatim->find_all(text, {}, [&](const AddedTokenMatcher::Match& match) { verbatim.push_back(match); });
   }
-  PieceWriter writer(rules, out);
+  PieceWriter writer(rules, at_start, out);
   size_t next = 0;
   for (size_t pos = 0; pos < text.size();) {
     if (next < verbatim.size() && verbatim[next].begin <= pos) {

@@ -108,10 +108,12 @@ MarkedText apply_step(const MarkedText& source, const ByteAlphabet&) {
 
 struct Apply {
   MarkedText& text;
+  bool at_start;
   template <typename Step>
   void operator()(const Step& step) const {
     text = apply_step(text, step);
   }
+  void operator()(const SentencePieceRules& rules) const { text = apply_step(text, rules, at_start); }
   void operator()(const PrependText& step) const {
     if (text.text.empty()) return;
     text.text.insert(0, step.text);
@@ -131,8 +133,8 @@ bool Normalizer::leaves(std::string_view text) const {
   });
 }
 
-void Normalizer::apply(MarkedText& text) const {
-  for (const NormalizerStep& step : steps_) std::visit(Apply{text}, step);
+void Normalizer::apply(MarkedText& text, bool at_start) const {
+  for (const NormalizerStep& step : steps_) std::visit(Apply{text, at_start}, step);
 }
 
 }  // namespace mhub::text

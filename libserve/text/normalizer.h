@@ -54,6 +54,7 @@ struct SentencePieceRules {
   std::shared_ptr<const Charsmap> map;                // may be null
   std::shared_ptr<const AddedTokenMatcher> verbatim;  // user-defined pieces: no rule touches them; may be null
   bool add_dummy_prefix = true;
+  bool dummy_prefix_only_first = false;  // only where the whole input begins
   bool remove_extra_whitespaces = true;
   bool escape_whitespaces = true;
   bool whitespace_as_suffix = false;
@@ -68,7 +69,8 @@ class Normalizer {
   explicit Normalizer(std::vector<NormalizerStep> steps = {}) : steps_(std::move(steps)) {}
   // True when apply() certainly leaves the text as it is.
   bool leaves(std::string_view text) const;
-  void apply(MarkedText& text) const;
+  // at_start: the text begins where the whole input begins.
+  void apply(MarkedText& text, bool at_start = true) const;
 
  private:
   std::vector<NormalizerStep> steps_;

@@ -106,7 +106,7 @@ class PipelineTokenizer::Encoder {
       marked.marks.assign(user_.marks->begin() + static_cast<std::ptrdiff_t>(begin),
                           user_.marks->begin() + static_cast<std::ptrdiff_t>(end));
     }
-    t_.parts_.normalizer.apply(marked);
+    t_.parts_.normalizer.apply(marked, begin == 0);
     encode_normalized(marked.text, {&marked.marks, user_.all_marked}, begin == 0);
   }
 

@@ -167,6 +167,8 @@ TEST(LoadTokenizer, SaysWhatIsMissing) {
   EXPECT_NE(none.error().message.find("no tokenizer.json"), std::string::npos);
   test::write_file(dir / "tokenizer.model", "x");
   EXPECT_NE(load_tokenizer(dir.path()).error().message.find("sentencepiece"), std::string::npos);
+  test::write_file(dir / "tekken.json", "{}");
+  EXPECT_NE(load_tokenizer(dir.path()).error().message.find("tekken.json"), std::string::npos);
   test::write_file(dir / "tokenizer.json", "{\"model\":");
   EXPECT_EQ(load_tokenizer(dir.path()).error().code, ErrorCode::kBadModel);
 }

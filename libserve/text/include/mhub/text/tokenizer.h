@@ -60,10 +60,10 @@ class Tokenizer {
   virtual size_t max_token_bytes() const = 0;  // longest decoded token, for "cannot fit" checks
 };
 
-// tokenizer.json + tokenizer_config.json of a model directory.
+// The tokenizer.json, tekken.json or sentencepiece tokenizer.model of a model directory, with its tokenizer_config.json.
 Result<std::shared_ptr<const Tokenizer>> load_tokenizer(const std::filesystem::path& dir);
-// The vocabulary inside a GGUF file (tokenizer.ggml.model = "gpt2"; other kinds are kBadModel naming the kind). The
-// file may be closed afterwards.
+// The vocabulary inside a GGUF file (tokenizer.ggml.model gpt2, llama, gemma4, t5 or bert; other kinds are kBadModel
+// naming the kind). The file may be closed afterwards.
 Result<std::shared_ptr<const Tokenizer>> tokenizer_from_gguf(const formats::GgufFile& gguf);
 
 // Incremental decoder of one stream: never emits half a character, and holds a U+FFFD back until more text follows. The
