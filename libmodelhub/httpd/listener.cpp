@@ -15,6 +15,27 @@ namespace {
 constexpr int kBacklog = 4096;  // the kernel lowers it to net.core.somaxconn
 }
 
+Error listen_error(const std::string& host, int port, int error_number) {
+  Error error{ErrorCode::kUsage,
+              fmt::format("listening on {}:{}: {}", printable(host), port, std::strerror(error_number)), "", ""};
+  switch (error_number) {
+    case EADDRINUSE:
+      error.code = ErrorCode::kAddressInUse;
+      error.hint = "stop the other program or choose another --port";
+      break;
+    case EACCES:
+      error.hint = "choose a --port from 1024 on, or give the program CAP_NET_BIND_SERVICE";
+      break;
+    case EADDRNOTAVAIL:
+      error.hint = "give an address of this machine with --host";
+      break;
+    default:
+      error.code = ErrorCode::kNetwork;
+      error.hint = "see whether this machine's network knows such an address, and `ulimit -n`";
+  }
+  return error;
+}
+
 Result<Listener> listen_on(const std::string& host, int port) {
   addrinfo hints{};
   hints.ai_socktype = SOCK_STREAM;
@@ -30,9 +51,7 @@ Result<Listener> listen_on(const std::string& host, int port) {
   UniqueFd fd(socket(found->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!fd || setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) != 0 ||
       bind(fd.get(), found->ai_addr, found->ai_addrlen) != 0 || listen(fd.get(), kBacklog) != 0) {
-    return Error{ErrorCode::kAddressInUse,
-                 fmt::format("listening on {}:{}: {}", printable(host), port, std::strerror(errno)),
-                 "stop the other program or choose another --port", ""};
+    return listen_error(host, port, errno);
   }
   sockaddr_storage bound{};
   socklen_t length = sizeof(bound);

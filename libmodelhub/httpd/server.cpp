@@ -3,6 +3,7 @@
 
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <mutex>
 #include <thread>
 
@@ -24,6 +25,11 @@ class PeerView final : public BodyWriter {
  private:
   const ByteSink& sink_;
 };
+
+bool has_header(const Response& response, std::string_view name) {
+  return std::any_of(response.headers.begin(), response.headers.end(),
+                     [&](const auto& header) { return equals_ignoring_case(header.first, name); });
+}
 
 Response plain_error(const Error& error) {
   Response response;
@@ -90,7 +96,9 @@ struct Server::State {
   Response error_response(const Error& error, const Request& request, const Router::Match& match) const {
     Response response = config.error_response ? config.error_response(error) : plain_error(error);
     response.status = error_info(error.code).http_status;
-    if (response.status == 429 || response.status == 503) response.headers.emplace_back("Retry-After", "1");
+    if ((response.status == 429 || response.status == 503) && !has_header(response, "Retry-After")) {
+      response.headers.emplace_back("Retry-After", "1");
+    }
     if (response.status == 405) response.headers.emplace_back("Allow", match.allow);
     if (config.decorate) config.decorate(request, response);
     return response;
