@@ -3,6 +3,8 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <spdlog/sinks/stdout_color_sinks.h>
+#include <spdlog/spdlog.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -69,6 +71,11 @@ std::string env(const char* name) {
   return value ? value : "";
 }
 
+std::string http_url(const std::string& host, int port) {
+  return host.find(':') == std::string::npos ? fmt::format("http://{}:{}", host, port)
+                                             : fmt::format("http://[{}]:{}", host, port);
+}
+
 Cli::Cli() : app_("mhub takes a language model from a hub to a served API: download, list, quantize, serve.", "mhub") {
   app_.set_version_flag("--version", std::string("mhub ") + MHUB_VERSION);
   app_.require_subcommand(0, 1);
@@ -128,6 +135,7 @@ int Cli::run(int argc, char** argv) {
     return error_info(ErrorCode::kUsage).exit_code;
   }
   install_signal_handlers();
+  spdlog::set_default_logger(spdlog::stderr_color_mt("mhub"));  // stdout is for results
   try {
     app_.parse(argc, argv);
   } catch (const CLI::ParseError& e) {

@@ -53,6 +53,9 @@ class Cli {
 // Value of an environment variable, or "" (the only getenv of the program lives in apps/).
 std::string env(const char* name);
 
+// "http://HOST:PORT", an IPv6 address in brackets.
+std::string http_url(const std::string& host, int port);
+
 // One per file: apps/mhub/<command>.cpp.
 void add_download(Cli& cli);
 void add_list(Cli& cli);

@@ -1,6 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <fmt/format.h>
-
 #include <condition_variable>
 #include <mutex>
 
@@ -13,7 +11,7 @@ namespace {
 Result<void> mirror(const Cli& cli, const hub::MirrorConfig& config) {
   MHUB_TRY(const auto library, open_library());
   MHUB_TRY(const auto server, hub::Mirror::start(*library, config));
-  cli.print_line(fmt::format("mhub: mirror on http://{}:{}", config.host, server->port()));
+  cli.print_line("mhub: mirror on " + http_url(config.host, server->port()));
   std::mutex mutex;
   std::condition_variable_any stopped;
   std::unique_lock lock(mutex);
@@ -31,7 +29,10 @@ void add_mirror(Cli& cli) {
                                   "  HF_ENDPOINT=http://127.0.0.1:8090 hf download org/name\n"
                                   "  MODELSCOPE_ENDPOINT=http://127.0.0.1:8090 modelscope download --model org/name",
                                   [&cli, config] { return mirror(cli, *config); });
-  command->add_option("--host", config->host, "Address to listen on")->capture_default_str();
+  command
+      ->add_option("--host", config->host,
+                   "Address to listen on; whoever reaches it can read every model, there are no keys")
+      ->capture_default_str();
   command->add_option("--port", config->port, "Port to listen on; 0 takes a free one")
       ->capture_default_str()
       ->check(CLI::Range(0, 65535));

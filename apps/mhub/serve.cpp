@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
-#include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
 #include <sys/resource.h>
 
@@ -75,7 +74,6 @@ Result<void> complete_options(ServeOptions& options) {
   if (options.http.served_model_names.empty()) options.http.served_model_names.push_back(options.model);
   options.http.enable_prefix_caching = options.engine.enable_prefix_caching;
   options.http.max_concurrent_requests = static_cast<int>(options.engine.max_num_seqs + options.engine.max_queue);
-  spdlog::set_default_logger(spdlog::stderr_color_mt("mhub"));
   spdlog::set_level(spdlog::level::from_str(options.log_level));
   return http::ApiServer::check(options.http);
 }
@@ -86,27 +84,22 @@ struct FoundModel {
   std::optional<hub::ModelLease> lease;
 };
 
+// What no name can be is a path: it is served without a look into the registry, which may lie on a read-only disk.
 Result<FoundModel> find_model(const std::string& model) {
-  std::error_code error;
-  if (fs::exists(model, error)) {
-    MHUB_TRY(const formats::ModelLocation location, formats::locate_model(model));
-    return FoundModel{location, std::nullopt};
+  FoundModel here;
+  if (model.starts_with('/') || model.starts_with("./") || model.starts_with("../")) {
+    MHUB_TRY(here.location, formats::locate_model(model));
+    return here;
   }
   MHUB_TRY(const auto library, open_library());
-  auto found = library->find(model);
-  if (!found) {
-    if (found.error().code == ErrorCode::kModelNotFound) {
-      return Error{ErrorCode::kModelNotFound, fmt::format("serve {}: it is not installed", printable(model)),
-                   fmt::format("run `mhub download {}` first; `mhub list` shows what is here", printable(model)), ""};
-    }
-    return std::move(found).error();
+  MHUB_TRY(const auto found, library->find(model));
+  if (found.id != 0) {
+    auto lease = hub::lease_model(*library, found);
+    // A home that may only be read has no place for it; nobody removes anything there either.
+    if (!lease && lease.error().code != ErrorCode::kDisk) return lease.error();
+    if (lease) here.lease.emplace(*std::move(lease));
   }
-  FoundModel here;
-  auto lease = hub::lease_model(*library, *found);
-  // A home that may only be read has no place for it; nobody removes anything there either.
-  if (!lease && lease.error().code != ErrorCode::kDisk) return lease.error();
-  if (lease) here.lease.emplace(*std::move(lease));
-  MHUB_TRY(here.location, formats::locate_model(found->path));
+  MHUB_TRY(here.location, formats::locate_model(found.path));
   return here;
 }
 
@@ -157,8 +150,13 @@ Result<void> wait_for_end(const Cli& cli, Ending& ending, const engine::Generato
   return {};
 }
 
-std::string url_host(const std::string& host) {
-  return host.find(':') == std::string::npos ? host : "[" + host + "]";
+void log_ready(const engine::ModelInfo& info) {
+  const auto mib = [](uint64_t bytes) { return (bytes + (1u << 19)) >> 20; };
+  spdlog::info(
+      "engine: ready architecture={} device=\"{}\" compute={} kv_dtype={} max_model_len={} weights_mib={} kv_mib={} "
+      "workspace_mib={} resident_mib={}",
+      printable(info.architecture), info.device, info.compute, info.kv_dtype, info.max_model_len,
+      mib(info.weights_bytes), mib(info.kv_bytes), mib(info.workspace_bytes), mib(info.resident_bytes));
 }
 
 Result<void> serve(const Cli& cli, ServeOptions options) {
@@ -167,26 +165,30 @@ Result<void> serve(const Cli& cli, ServeOptions options) {
   const formats::ModelLocation& location = found.location;
   raise_descriptor_limit();
   MHUB_TRY(TextSide text_side, load_text_side(location, options.chat_template, options.engine.load_format == "dummy"));
-  for (const auto& notice : text_side.notices) cli.note(notice);
 
   options.engine.model = location.path.string();
   options.engine.backend_path = env("MHUB_BACKEND_PATH");
   if (text_side.tokenizer) options.engine.sampled_vocab = text_side.tokenizer->vocab_size();
   Ending ending;
-  MHUB_TRY(std::shared_ptr<engine::WorkerClient> worker,
-           engine::WorkerClient::start(fs::read_symlink("/proc/self/exe").string(), options.engine));
+  auto started =
+      engine::WorkerClient::start(fs::read_symlink("/proc/self/exe").string(), options.engine, cli.stop_token());
+  if (cli.stop_token().stop_requested()) return {};  // as after a drain: there was nothing to answer
+  MHUB_TRY(const std::shared_ptr<engine::WorkerClient> worker, std::move(started));
   worker->on_gave_up([&ending](Error error) {
     const std::lock_guard lock(ending.mutex);
     ending.gave_up = std::move(error);
     ending.changed.notify_all();
   });
-  for (const auto& notice : worker->info().notices) cli.note(notice);
 
   http::ServedModel model{worker, text_side.tokenizer, std::move(text_side.templates), text_side.defaults,
                           options.model};
   MHUB_TRY(const auto server, http::ApiServer::start(options.http, std::move(model)));
-  cli.print_line(fmt::format("mhub: serving {} on http://{}:{}", options.http.served_model_names.front(),
-                             url_host(options.http.host), server->port()));
+  log_ready(worker->info());
+  for (const auto& notices : {text_side.notices, worker->info().notices}) {
+    for (const auto& notice : notices) cli.note(notice);
+  }
+  cli.print_line(fmt::format("mhub: serving {} on {}", options.http.served_model_names.front(),
+                             http_url(options.http.host, server->port())));
   const auto ended = wait_for_end(cli, ending, *worker);
   const std::atomic<bool> at_once{false};  // a second signal ends the process itself (cli.cpp)
   if (ended) server->drain(at_once);

@@ -2,9 +2,12 @@
 #include <fmt/format.h>
 #include <sys/resource.h>
 
+#include <condition_variable>
 #include <csignal>
 #include <limits>
+#include <mutex>
 #include <new>
+#include <thread>
 
 #include "admission.h"
 #include "engine_loop.h"
@@ -47,7 +50,26 @@ Result<EngineConfig> receive_config(FrameSocket& socket) {
   return hello.config;
 }
 
-Result<LoadedEngine> load(const EngineConfig& config) {
+// Says that the process lives while the model loads.
+class LoadingBeat {
+ public:
+  explicit LoadingBeat(FrameSocket& socket)
+      : thread_([&socket](std::stop_token stop) {
+          std::mutex mutex;
+          std::condition_variable_any stopped;
+          std::unique_lock lock(mutex);
+          while (!stop.stop_requested()) {
+            socket.send(LoadingFrame{});
+            stopped.wait_for(lock, stop, kStatsEvery, [] { return false; });
+          }
+        }) {}
+
+ private:
+  std::jthread thread_;
+};
+
+Result<LoadedEngine> load(const EngineConfig& config, FrameSocket& socket) {
+  const LoadingBeat beat(socket);
   try {
     return load_engine(config);
   } catch (const std::bad_alloc&) {
@@ -117,7 +139,7 @@ int run_engine_worker(int fd) {
 
   FrameSocket socket(fd);
   auto config = receive_config(socket);
-  auto loaded = config ? load(*config) : Result<LoadedEngine>(config.error());
+  auto loaded = config ? load(*config, socket) : Result<LoadedEngine>(config.error());
   if (!loaded) {
     socket.send(FaultFrame{loaded.error()});
     return error_info(loaded.error().code).exit_code;

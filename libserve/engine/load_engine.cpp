@@ -41,7 +41,7 @@ uint64_t resident_bytes() {
   return statm >> size >> resident ? resident * static_cast<uint64_t>(sysconf(_SC_PAGESIZE)) : 0;
 }
 
-ModelInfo describe(const model::LoadedModel& model) {
+ModelInfo describe(const model::LoadedModel& model, const std::string& why_cpu) {
   const auto& plan = model.plan();
   ModelInfo info;
   info.architecture = model.config().architecture;
@@ -55,6 +55,7 @@ ModelInfo describe(const model::LoadedModel& model) {
   info.kv_dtype = plan.kv_dtype;
   info.compute = plan.compute;
   for (const int64_t id : model.config().eos_token_ids) info.eos_token_ids.push_back(static_cast<TokenId>(id));
+  if (!why_cpu.empty()) info.notices.push_back(fmt::format("computing on the CPU: {}", why_cpu));
   if (plan.max_model_len_lowered) {
     info.notices.push_back(
         fmt::format("max_model_len is lowered to {}, which is what the KV cache of {} blocks of {} holds",
@@ -77,10 +78,11 @@ Result<LoadedEngine> load_engine(const EngineConfig& config) {
   MHUB_TRY(backend_options.compute, model::compute_for_dtype(config.dtype));
   backend_options.half_dtype = model::half_dtype(config.dtype);
   backend_options.num_threads = config.num_threads;
-  MHUB_TRY(auto backend, model::make_backend(config.device, backend_options, config.backend_path));
+  std::string why_cpu;
+  MHUB_TRY(auto backend, model::make_backend(config.device, backend_options, config.backend_path, &why_cpu));
   MHUB_TRY(auto model, model::LoadedModel::load(std::move(backend), runner_options(config, load_format)));
   LoadedEngine loaded;
-  loaded.info = describe(*model);
+  loaded.info = describe(*model, why_cpu);
   loaded.scheduler.num_blocks = model->num_blocks();
   loaded.scheduler.block_size = model->block_size();
   loaded.scheduler.max_model_len = model->max_model_len();

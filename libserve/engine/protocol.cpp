@@ -104,6 +104,8 @@ void fields(Wire& wire, Same<StatsFrame> auto& frame) {
 }
 template <typename Wire>
 void fields(Wire&, Same<ShutdownFrame> auto&) {}
+template <typename Wire>
+void fields(Wire&, Same<LoadingFrame> auto&) {}
 
 namespace {
 
@@ -128,7 +130,7 @@ bool read_alternative(size_t type, Frame& frame, WireReader& wire, std::index_se
 }
 
 bool valid(const Error& error) {
-  return error.code >= ErrorCode::kInternal && error.code <= ErrorCode::kNotImplemented;
+  return error.code >= ErrorCode::kInternal && error.code <= ErrorCode::kHeaderTooLarge;
 }
 
 bool valid(const Frame& frame) {

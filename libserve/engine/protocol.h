@@ -12,7 +12,7 @@ namespace mhub::engine {
 
 // What travels between server and engine worker. A frame on the wire is a u32 payload length and the payload: a u8 type
 // (the index in Frame) and the fields in order, little-endian, strings and lists led by a u32 count.
-constexpr uint32_t kProtocolVersion = 1;
+constexpr uint32_t kProtocolVersion = 2;
 constexpr uint32_t kMaxFrameBytes = 256u << 20;
 
 struct HelloFrame {  // server -> worker, first
@@ -41,9 +41,10 @@ struct StatsFrame {  // worker -> server: at least every kStatsEvery
   EngineStats stats;
 };
 struct ShutdownFrame {};  // server -> worker
+struct LoadingFrame {};   // worker -> server: at least every kStatsEvery until ReadyFrame or FaultFrame
 
-using Frame =
-    std::variant<HelloFrame, ReadyFrame, FaultFrame, SubmitFrame, CancelFrame, StepFrame, StatsFrame, ShutdownFrame>;
+using Frame = std::variant<HelloFrame, ReadyFrame, FaultFrame, SubmitFrame, CancelFrame, StepFrame, StatsFrame,
+                           ShutdownFrame, LoadingFrame>;
 
 // Appends the frame with its length to `out`.
 void append_frame(const Frame& frame, std::string& out);

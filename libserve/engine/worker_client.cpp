@@ -34,9 +34,10 @@ struct WorkerClient::State {
   WorkerSupervisor supervisor;  // last: its thread uses the streams
 };
 
-Result<std::unique_ptr<WorkerClient>> WorkerClient::start(const std::string& executable, const EngineConfig& config) {
+Result<std::unique_ptr<WorkerClient>> WorkerClient::start(const std::string& executable, const EngineConfig& config,
+                                                          std::stop_token stop) {
   auto state = std::make_shared<State>(executable, config);
-  MHUB_TRY(state->info, state->supervisor.wait_first_start());
+  MHUB_TRY(state->info, state->supervisor.wait_first_start(std::move(stop)));
   return std::unique_ptr<WorkerClient>(new WorkerClient(std::move(state)));
 }
 

@@ -76,12 +76,14 @@ WorkerSupervisor::Life WorkerSupervisor::run_worker() {
     std::lock_guard lock(mutex_);
     socket_ = process.socket();
     pid_ = process.pid();
+    started_ = last_frame_ = Clock::now();
   }
   process.socket()->send(HelloFrame{kProtocolVersion, config_});
   std::optional<Clock::time_point> ready_since;
   Error end = listen(*process.socket(), ready_since);
   disconnect();
-  const std::string how = process.end(stopping() ? timings_.shutdown_grace : kReapPatience);
+  const milliseconds grace = ready_since ? timings_.shutdown_grace : milliseconds(0);  // one that loads does not listen
+  const std::string how = process.end(stopping() ? grace : kReapPatience);
   if (end.message.empty()) end = worker_error(how);
   streams_.fail_all(stopping() ? Error{ErrorCode::kUnavailable, "the engine was stopped", "", ""} : end);
   const auto lived = ready_since ? Clock::now() - *ready_since : Clock::duration::zero();
@@ -102,6 +104,9 @@ Error WorkerSupervisor::listen(FrameSocket& socket, std::optional<Clock::time_po
       take_step(std::move(*step));
     } else if (const auto* stats = std::get_if<StatsFrame>(&frame)) {
       take_stats(stats->stats);
+      if (auto error = hung()) return *std::move(error);
+    } else if (std::holds_alternative<LoadingFrame>(frame)) {
+      take_loading();
       if (auto error = hung()) return *std::move(error);
     } else if (auto* ready = std::get_if<ReadyFrame>(&frame)) {
       take_ready(std::move(*ready));
@@ -127,6 +132,11 @@ void WorkerSupervisor::take_ready(ReadyFrame&& ready) {
   changed_.notify_all();
 }
 
+void WorkerSupervisor::take_loading() {
+  std::lock_guard lock(mutex_);
+  last_frame_ = Clock::now();
+}
+
 void WorkerSupervisor::take_step(StepFrame&& step) {
   take_stats(step.stats);
   for (auto& [id, delta] : step.deltas) streams_.deliver(id, std::move(delta));
@@ -145,8 +155,14 @@ std::chrono::duration<double> WorkerSupervisor::step_age() const {
 
 std::optional<Error> WorkerSupervisor::hung() const {
   std::lock_guard lock(mutex_);
-  if (!up_) return std::nullopt;
-  if (silence() > timings_.silent_killed) return worker_error("said nothing for too long and was ended");
+  const bool silent = silence() > timings_.silent_killed;
+  if (!up_ && (silent || Clock::now() - started_ > timings_.load_killed)) {
+    return Error{ErrorCode::kInternal,
+                 fmt::format("the engine worker {} while it loaded the model and was ended",
+                             silent ? "said nothing" : "took too long"),
+                 "see whether the device and the model's disk answer, then start the server again", ""};
+  }
+  if (silent) return worker_error("said nothing for too long and was ended");
   if (step_age() > timings_.step_killed) return worker_error("finished no step for too long and was ended");
   return std::nullopt;
 }
@@ -189,10 +205,11 @@ void WorkerSupervisor::on_gave_up(std::function<void(Error)> callback) {
   if (already) callback(*already);
 }
 
-Result<ModelInfo> WorkerSupervisor::wait_first_start() {
+Result<ModelInfo> WorkerSupervisor::wait_first_start(std::stop_token stop) {
   std::unique_lock lock(mutex_);
-  changed_.wait(lock, [&] { return first_start_.has_value(); });
-  return *first_start_;
+  changed_.wait(lock, std::move(stop), [&] { return first_start_.has_value(); });
+  if (first_start_) return *first_start_;
+  return Error{ErrorCode::kTerminated, "loading the model: asked to stop before it was done", "", ""};
 }
 
 Result<std::shared_ptr<FrameSocket>> WorkerSupervisor::connection() const {

@@ -6,6 +6,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <stop_token>
 #include <string>
 #include <thread>
 
@@ -18,8 +19,9 @@ namespace mhub::engine {
 
 struct WorkerTimings {
   using ms = std::chrono::milliseconds;
-  ms silent_not_ready{3'000};  // it sends its stats every 250 ms, also when idle and during a step
+  ms silent_not_ready{3'000};  // it sends something every 250 ms: while it loads, when idle and during a step
   ms silent_killed{10'000};
+  ms load_killed{7'200'000};  // the largest model on a slow disk takes less
   ms step_not_ready{60'000};  // a step of a large prompt on a slow machine takes less
   ms step_killed{300'000};
   ms first_backoff{500};  // before the second restart in a row; doubles; the first is at once
@@ -38,8 +40,8 @@ class WorkerSupervisor {
   WorkerSupervisor(const WorkerSupervisor&) = delete;
   WorkerSupervisor& operator=(const WorkerSupervisor&) = delete;
 
-  // The outcome of the first start. After an error nothing is tried again.
-  Result<ModelInfo> wait_first_start();
+  // The outcome of the first start. After an error nothing is tried again. kTerminated when `stop` comes first.
+  Result<ModelInfo> wait_first_start(std::stop_token stop = {});
   // To the worker that is up; kUnavailable while there is none.
   Result<std::shared_ptr<FrameSocket>> connection() const;
   EngineStats stats() const;  // counters go on across restarts
@@ -60,6 +62,7 @@ class WorkerSupervisor {
   // What ended it: the worker's fault frame, silence, a closed socket.
   Error listen(FrameSocket& socket, std::optional<Clock::time_point>& ready_since);
   void take_ready(ReadyFrame&& ready);
+  void take_loading();
   void take_step(StepFrame&& step);
   void take_stats(const EngineStats& stats);
   std::optional<Error> hung() const;
@@ -75,7 +78,7 @@ class WorkerSupervisor {
   StreamRegistry& streams_;
 
   mutable std::mutex mutex_;  // guards all below but thread_
-  std::condition_variable changed_;
+  std::condition_variable_any changed_;
   bool stopping_ = false;
   std::optional<Result<ModelInfo>> first_start_;
   std::shared_ptr<FrameSocket> socket_;  // of the worker that runs
@@ -83,7 +86,7 @@ class WorkerSupervisor {
   int pid_ = -1;
   ModelInfo info_;
   EngineStats stats_, before_;  // of this worker; sums of the counters of those before it
-  Clock::time_point last_frame_;
+  Clock::time_point started_, last_frame_;
   std::function<void(Error)> gave_up_callback_;
   std::optional<Error> gave_up_;
 

@@ -42,7 +42,7 @@ kernels::DType half_dtype(std::string_view dtype) {
 }
 
 Result<std::unique_ptr<kernels::Backend>> make_backend(std::string_view device, const kernels::BackendOptions& options,
-                                                       std::string_view cuda_search_path) {
+                                                       std::string_view cuda_search_path, std::string* why_cpu) {
   if (device == "cpu") return make_cpu(options);
   if (device != "auto" && device != "cuda") {
     return Error{ErrorCode::kUsage, fmt::format("device \"{}\" is unknown", printable(device, 64)),
@@ -50,7 +50,10 @@ Result<std::unique_ptr<kernels::Backend>> make_backend(std::string_view device, 
   }
   std::string why;
   if (auto cuda = kernels::load_cuda_backend(options, cuda_search_path, &why)) return cuda;
-  if (device == "auto") return make_cpu(options);
+  if (device == "auto") {
+    if (why_cpu) *why_cpu = std::move(why);
+    return make_cpu(options);
+  }
   return Error{ErrorCode::kDevice, fmt::format("device cuda was asked for and cannot be used: {}", why),
                "use --device cpu or --device auto", "device"};
 }

@@ -39,8 +39,8 @@ def mhub(*arguments, home=None, check=True, timeout=120, **environment):
 class Running:
     """A long-running mhub command that prints its address on stdout when it is ready."""
 
-    def __init__(self, *arguments, home=None, timeout=60):
-        env = dict(os.environ)
+    def __init__(self, *arguments, home=None, timeout=60, **environment):
+        env = dict(os.environ, **environment)
         if home:
             env["MHUB_HOME"] = str(home)
         self.log = tempfile.TemporaryFile()

@@ -38,7 +38,8 @@ inline std::vector<Frame> sample_frames() {
           CancelFrame{77},
           step,
           StatsFrame{stats},
-          ShutdownFrame{}};
+          ShutdownFrame{},
+          LoadingFrame{}};
 }
 
 }  // namespace mhub::engine::test

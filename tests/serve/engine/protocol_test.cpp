@@ -85,6 +85,16 @@ TEST(Protocol, ImpossibleValuesAreErrors) {
   EXPECT_FALSE(decode_frame(unknown));
 }
 
+TEST(Protocol, EveryErrorCodePasses) {
+  for (int code = 0; code <= static_cast<int>(ErrorCode::kHeaderTooLarge); ++code) {
+    std::string bytes;
+    append_frame(FaultFrame{{static_cast<ErrorCode>(code), "m", "h", "p"}}, bytes);
+    const auto decoded = decode_frame(payload_of(bytes));
+    ASSERT_TRUE(decoded) << error_info(static_cast<ErrorCode>(code)).name << ": " << decoded.error().message;
+    EXPECT_EQ(std::get<FaultFrame>(*decoded).error.code, static_cast<ErrorCode>(code));
+  }
+}
+
 // What decodes after random damage must encode again: nothing half-read gets through. (tests/fuzz goes deeper.)
 TEST(Protocol, RandomDamageNeverCrashes) {
   std::mt19937 random(7);

@@ -17,9 +17,12 @@ TEST(BackendChoice, CudaNeverFallsBackSilently) {
   const auto cuda = make_backend("cuda", {}, "/nonexistent");
   ASSERT_FALSE(cuda);
   EXPECT_EQ(cuda.error().code, ErrorCode::kDevice);
-  const auto automatic = make_backend("auto", {}, "/nonexistent");
+  std::string why;
+  const auto automatic = make_backend("auto", {}, "/nonexistent", &why);
   ASSERT_TRUE(automatic);
   EXPECT_EQ((*automatic)->facts().name, "cpu");
+  EXPECT_NE(why.find("/nonexistent"), std::string::npos) << why;
+  EXPECT_NE(cuda.error().message.find(why), std::string::npos) << cuda.error().message;
 }
 
 TEST(BackendChoice, UnknownNames) {

@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <memory>
+#include <stop_token>
 #include <string>
 
 #include "mhub/engine/generator.h"
@@ -57,8 +58,10 @@ int run_engine_worker(int fd);
 // Starts `executable engine-worker`, keeps it alive (restart with back-off) and forwards to it.
 class WorkerClient final : public Generator {
  public:
-  // Starts the first worker and waits until it is ready or has failed for good; its error comes back as it was.
-  static Result<std::unique_ptr<WorkerClient>> start(const std::string& executable, const EngineConfig& config);
+  // Starts the first worker and waits until it is ready or has failed for good; its error comes back as it was. When
+  // `stop` comes first the worker is ended: kTerminated.
+  static Result<std::unique_ptr<WorkerClient>> start(const std::string& executable, const EngineConfig& config,
+                                                     std::stop_token stop = {});
   ~WorkerClient() override;
   Result<std::unique_ptr<TokenStream>> submit(GenerationRequest request) override;
   EngineStats stats() const override;
