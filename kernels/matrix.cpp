@@ -38,6 +38,26 @@ void decode_groups(const MatrixSource& s, int64_t row, float* out) {
 
 }  // namespace
 
+MatrixSource MatrixSource::rows_at(int64_t first, int64_t count) const {
+  if (first < 0 || count < 0 || first + count > rows) throw BackendError("MatrixSource::rows_at: out of range");
+  MatrixSource part = *this;
+  part.rows = count;
+  const auto skip = [](const void* bytes, int64_t offset) -> const void* {
+    return bytes == nullptr ? nullptr : static_cast<const uint8_t*>(bytes) + offset;
+  };
+  if (dtype != DType::kU4 && dtype != DType::kI8) {
+    part.data = skip(data, first * static_cast<int64_t>(row_bytes(dtype, static_cast<uint64_t>(cols)).value_or(0)));
+    return part;
+  }
+  const int64_t per_word = dtype == DType::kU4 ? 8 : 4, groups = (cols + group_size - 1) / group_size;
+  const bool words = dtype == DType::kU4 || packed_i8;
+  if (zeros != nullptr && first % per_word != 0) throw BackendError("MatrixSource::rows_at: splits a word of zeros");
+  part.data = skip(data, first * (words ? (cols + per_word - 1) / per_word * 4 : cols));
+  part.scales = skip(scales, first * groups * dtype_info(scale_dtype).block_bytes);
+  part.zeros = skip(zeros, first / per_word * groups * 4);
+  return part;
+}
+
 void dequantize_rows(const MatrixSource& source, int64_t first_row, int64_t num_rows, float* out) {
   if (first_row < 0 || num_rows < 0 || first_row + num_rows > source.rows)
     throw BackendError("dequantize_rows: rows past the end of the matrix");

@@ -14,23 +14,9 @@ namespace mhub::formats {
 namespace fs = std::filesystem;
 namespace {
 
-// What a key that is absent from config.json means, per model_type: the class defaults of transformers.
-struct Family {
-  std::string_view architecture, model_type;
-  int64_t hidden_size, intermediate_size, num_hidden_layers, num_attention_heads;
-  int64_t num_key_value_heads;  // 0 = num_attention_heads
-  int64_t vocab_size, max_position_embeddings;
-  std::optional<int64_t> bos, eos, sliding_window;
-};
-constexpr std::array<Family, 3> kFamilies = {{
-    {"LlamaForCausalLM", "llama", 4096, 11008, 32, 32, 0, 32000, 2048, 1, 2, std::nullopt},
-    {"MistralForCausalLM", "mistral", 4096, 14336, 32, 32, 8, 32000, 131072, 1, 2, 4096},
-    {"Qwen2ForCausalLM", "qwen2", 4096, 22016, 32, 32, 32, 151936, 32768, std::nullopt, std::nullopt, 4096},
-}};
-
 std::string supported_architectures() {
   std::vector<std::string_view> names;
-  for (const auto& family : kFamilies) names.push_back(family.architecture);
+  for (const auto& family : families()) names.push_back(family.architecture);
   return fmt::format("this build supports {}", fmt::join(names, ", "));
 }
 
@@ -42,10 +28,11 @@ Result<const Family*> find_family(const JsonFields& fields) {
     return fields.error("architectures", "missing, and so is model_type");
   const bool by_type = architectures.empty();
   const std::string& wanted = by_type ? model_type : architectures[0];
-  const auto* found = std::find_if(kFamilies.begin(), kFamilies.end(), [&](const Family& family) {
+  const auto all = families();
+  const auto found = std::find_if(all.begin(), all.end(), [&](const Family& family) {
     return (by_type ? family.model_type : family.architecture) == wanted;
   });
-  if (found == kFamilies.end()) {
+  if (found == all.end()) {
     return fields.error(by_type ? "model_type" : "architectures/0",
                         fmt::format("\"{}\" is not supported", printable(wanted, 64)), supported_architectures());
   }
@@ -53,7 +40,7 @@ Result<const Family*> find_family(const JsonFields& fields) {
     return fields.error("model_type", fmt::format("\"{}\" contradicts the architecture {}", printable(model_type, 64),
                                                   found->architecture));
   }
-  return found;
+  return &*found;
 }
 
 Result<void> read_sizes(const JsonFields& fields, const Family& family, ModelConfig& c) {
@@ -73,12 +60,14 @@ Result<void> read_sizes(const JsonFields& fields, const Family& family, ModelCon
   const bool absent = !fields.json().contains("num_key_value_heads");
   c.num_key_value_heads =
       kv_heads.value_or(absent && family.num_key_value_heads ? family.num_key_value_heads : c.num_attention_heads);
-  if (!head_dim && c.hidden_size % c.num_attention_heads != 0) {
+  const bool by_default = !fields.json().contains("head_dim") && family.head_dim > 0;
+  const bool latent = c.model_type.starts_with("deepseek");
+  if (!head_dim && !by_default && !latent && c.hidden_size % c.num_attention_heads != 0) {
     return fields.error("hidden_size",
                         fmt::format("{} is not divisible by num_attention_heads {}, and head_dim is not given",
                                     c.hidden_size, c.num_attention_heads));
   }
-  c.head_dim = head_dim.value_or(c.hidden_size / c.num_attention_heads);
+  c.head_dim = by_default ? family.head_dim : head_dim.value_or(c.hidden_size / c.num_attention_heads);
   c.vocab_size = vocab.value_or(family.vocab_size);
   c.max_position_embeddings = positions.value_or(family.max_position_embeddings);
   return {};
@@ -105,37 +94,6 @@ Result<void> read_dtype(const JsonFields& fields, ModelConfig& c) {
   return {};
 }
 
-// sliding_window counts only when some layer really uses one that is shorter than the context.
-Result<void> read_sliding_window(const JsonFields& fields, const Family& family, ModelConfig& c) {
-  MHUB_TRY(const auto given, fields.integer("sliding_window", 0, limits::kPositions));
-  const bool absent = !fields.json().contains("sliding_window");
-  const auto window = absent ? family.sliding_window : given;
-  MHUB_TRY(const auto layer_types, fields.strings("layer_types", limits::kLayers));
-  if (!layer_types.empty() && static_cast<int64_t>(layer_types.size()) != c.num_hidden_layers) {
-    return fields.error("layer_types",
-                        fmt::format("{} entries for {} layers", layer_types.size(), c.num_hidden_layers));
-  }
-  for (const auto& type : layer_types) {
-    if (type != "full_attention" && type != "sliding_attention") {
-      return fields.error("layer_types", fmt::format("unknown layer type \"{}\"", printable(type, 64)));
-    }
-  }
-  bool used = window.value_or(0) > 0;
-  if (family.model_type == "qwen2") {
-    MHUB_TRY(const auto use, fields.boolean("use_sliding_window"));
-    MHUB_TRY(const auto full_layers, fields.integer("max_window_layers", 0, limits::kLayers * 16));
-    used = used && use.value_or(false);
-    if (layer_types.empty()) used = used && full_layers.value_or(28) < c.num_hidden_layers;
-  }
-  if (!layer_types.empty()) {
-    const bool any = std::find(layer_types.begin(), layer_types.end(), "sliding_attention") != layer_types.end();
-    if (any && !used) return fields.error("layer_types", "sliding_attention without a sliding_window in use");
-    used = used && any;
-  }
-  if (used && *window < c.max_position_embeddings) c.sliding_window = window;
-  return {};
-}
-
 Result<void> read_token_ids(const JsonFields& fields, const std::optional<int64_t>& default_bos,
                             const std::optional<int64_t>& default_eos, ModelConfig& c) {
   const int64_t last = c.vocab_size - 1;
@@ -152,6 +110,33 @@ Result<void> read_token_ids(const JsonFields& fields, const std::optional<int64_
   if (!fields.json().contains("eos_token_id") && c.eos_token_ids.empty() && default_eos && *default_eos <= last) {
     c.eos_token_ids.push_back(*default_eos);
   }
+  return {};
+}
+
+Result<void> read_activation(const JsonFields& fields, const Family& family, ModelConfig& c) {
+  const char* key = family.model_type.starts_with("gemma") ? "hidden_activation" : "hidden_act";
+  MHUB_TRY(const auto given, fields.string(key));
+  const std::string act = given.value_or(std::string(family.activation)) == "swish" ? "silu" : given.value_or("");
+  if (given && act != family.activation) {
+    return fields.error(key, fmt::format("\"{}\" is not supported for {} ({} is)", printable(*given, 64),
+                                         c.architecture, family.activation));
+  }
+  c.hidden_act = family.activation;
+  return {};
+}
+
+Result<void> read_biases(const JsonFields& fields, ModelConfig& c) {
+  const std::string& type = c.model_type;
+  MHUB_TRY(const auto attention_bias, fields.boolean("attention_bias"));
+  MHUB_TRY(const auto mlp_bias, fields.boolean("mlp_bias"));
+  MHUB_TRY(const auto qkv_bias, fields.boolean("qkv_bias"));
+  if (type == "llama" || type == "qwen3" || type == "qwen3_moe" || type == "olmo2" || type.starts_with("gemma") ||
+      type.starts_with("deepseek"))
+    c.attention_bias = attention_bias.value_or(false);
+  if (type == "gpt_oss") c.attention_bias = attention_bias.value_or(true);
+  if (type == "qwen2") c.attention_bias = true;  // by architecture: q, k and v, never o
+  if (type == "qwen2_moe") c.attention_bias = qkv_bias.value_or(true);
+  if (type == "llama") c.mlp_bias = mlp_bias.value_or(false);
   return {};
 }
 
@@ -177,6 +162,9 @@ Result<void> cross_check(const ModelConfig& c, const fs::path& file) {
   }
   if (c.head_dim % 2 != 0) return bad_model(file, fmt::format("head_dim {} is odd, rope needs pairs", c.head_dim));
   const auto rotary = static_cast<int64_t>(static_cast<double>(c.head_dim) * c.partial_rotary_factor);
+  MHUB_CHECK_OK(cross_check_experts(c, file));
+  if (c.latent.kv_lora_rank > 0 && c.partial_rotary_factor != 1.0)
+    return bad_model(file, "partial_rotary_factor is not supported with latent attention");
   if (rotary < 2 || rotary % 2 != 0) {
     return bad_model(
         file, fmt::format("partial_rotary_factor {} of head_dim {} rotates {} values, not an even number of 2 or more",
@@ -199,22 +187,15 @@ Result<ModelConfig> read_model_config(const fs::path& dir) {
   c.model_type = family->model_type;
   MHUB_CHECK_OK(read_sizes(fields, *family, c));
   MHUB_TRY(const auto eps, fields.number("rms_norm_eps", 1e-12, 1.0));
-  c.rms_norm_eps = eps.value_or(1e-6);
+  c.rms_norm_eps = eps.value_or(family->rms_norm_eps);
+  c.rope_theta = family->rope_theta;
   MHUB_TRY(const auto tied, fields.boolean("tie_word_embeddings"));
-  c.tie_word_embeddings = tied.value_or(false);
-  MHUB_TRY(const auto act, fields.string("hidden_act"));
-  if (act && *act != "silu" && *act != "swish") {
-    return fields.error("hidden_act",
-                        fmt::format("\"{}\" is not supported for {} (silu is)", printable(*act, 64), c.architecture));
-  }
-  if (c.model_type == "llama") {
-    MHUB_TRY(const auto attention_bias, fields.boolean("attention_bias"));
-    MHUB_TRY(const auto mlp_bias, fields.boolean("mlp_bias"));
-    c.attention_bias = attention_bias.value_or(false);
-    c.mlp_bias = mlp_bias.value_or(false);
-  }
-  if (c.model_type == "qwen2") c.attention_bias = true;  // by architecture: q, k and v, never o
+  c.tie_word_embeddings = tied.value_or(family->tied);
+  MHUB_CHECK_OK(read_activation(fields, *family, c));
+  MHUB_CHECK_OK(read_biases(fields, c));
+  MHUB_CHECK_OK(read_attention(fields, *family, c));
   MHUB_CHECK_OK(read_rope(fields, c));
+  MHUB_CHECK_OK(read_experts(fields, c));
   MHUB_CHECK_OK(cross_check(c, file));
   MHUB_CHECK_OK(read_sliding_window(fields, *family, c));
   MHUB_CHECK_OK(read_dtype(fields, c));

@@ -30,6 +30,7 @@ inline constexpr int64_t kLayers = 4096;
 inline constexpr int64_t kWidth = 1 << 20;  // hidden and intermediate sizes
 inline constexpr int64_t kHeads = 1 << 16;
 inline constexpr int64_t kHeadDim = 4096;
+inline constexpr int64_t kExperts = 4096;
 inline constexpr int64_t kPositions = 1 << 30;
 
 }  // namespace mhub::formats::limits

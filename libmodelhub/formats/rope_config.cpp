@@ -45,7 +45,7 @@ Result<void> require(const JsonFields& fields, std::string_view type, std::initi
 }
 
 // The object rope_scaling or rope_parameters.
-Result<Rope> read_rope_object(const JsonFields& fields, int64_t rotary_dim) {
+Result<Rope> read_rope_object(const JsonFields& fields, const ModelConfig& config) {
   MHUB_CHECK_OK(
       fields.only({"rope_type", "type", "rope_theta", "partial_rotary_factor", "factor", "low_freq_factor",
                    "high_freq_factor", "original_max_position_embeddings", "beta_fast", "beta_slow", "attention_factor",
@@ -91,8 +91,8 @@ Result<Rope> read_rope_object(const JsonFields& fields, int64_t rotary_dim) {
   }
   if (type == "longrope") {
     MHUB_CHECK_OK(require(fields, type, {"long_factor", "short_factor"}));
-    const auto need =
-        static_cast<size_t>(static_cast<double>(rotary_dim) * rope.partial_rotary_factor.value_or(1.0)) / 2;
+    const double partial = rope.partial_rotary_factor.value_or(config.partial_rotary_factor);
+    const auto need = static_cast<size_t>(static_cast<double>(config.head_dim) * partial) / 2;
     for (const auto& [key, list] :
          {std::pair("long_factor", &s.long_factor), std::pair("short_factor", &s.short_factor)}) {
       if (list->size() != need)
@@ -117,25 +117,41 @@ Result<void> read_rope(const JsonFields& fields, ModelConfig& config) {
   MHUB_TRY(const auto partial, fields.number("partial_rotary_factor", 1e-3, 1.0));
   take(config.rope_theta, theta);
   take(config.partial_rotary_factor, partial);
-  const auto rotary_dim = static_cast<int64_t>(static_cast<double>(config.head_dim) * config.partial_rotary_factor);
+  const bool by_layer = config.model_type == "gemma3_text";  // sliding layers have a rope of their own
+  if (by_layer) {
+    MHUB_TRY(const auto local, fields.number("rope_local_base_freq", 1.0, kMaxTheta));
+    config.rope_local_theta = local.value_or(10000.0);
+  }
 
   MHUB_TRY(const auto old, fields.object("rope_scaling"));
-  MHUB_TRY(const auto modern, fields.object("rope_parameters"));
+  MHUB_TRY(auto modern, fields.object("rope_parameters"));
   std::optional<RopeScaling> from_old;
   if (old) {
-    MHUB_TRY(const auto rope, read_rope_object(*old, rotary_dim));
+    MHUB_TRY(const auto rope, read_rope_object(*old, config));
     if (rope.theta && theta && *rope.theta != *theta)
       return old->error("rope_theta", fmt::format("{} contradicts /rope_theta {}", *rope.theta, *theta));
     from_old = rope.scaling;
     config.rope_scaling = rope.scaling;
     take(config.rope_theta, rope.theta);
   }
-  if (modern) {
-    for (const char* per_layer : {"full_attention", "sliding_attention"}) {
-      if (modern->has(per_layer))
-        return modern->error(per_layer, "rope by layer type is not supported for this architecture");
+  if (modern && (modern->has("full_attention") || modern->has("sliding_attention"))) {
+    if (!by_layer)
+      return modern->error(modern->has("full_attention") ? "full_attention" : "sliding_attention",
+                           "rope by layer type is not supported for this architecture");
+    MHUB_CHECK_OK(modern->only({"full_attention", "sliding_attention"}));
+    MHUB_TRY(const auto sliding, modern->object("sliding_attention"));
+    if (sliding) {
+      MHUB_TRY(const auto local, read_rope_object(*sliding, config));
+      if (local.scaling.rope_type != "default")
+        return sliding->error("rope_type", "sliding layers with a scaled rope are not supported");
+      if (local.theta) config.rope_local_theta = local.theta;
     }
-    MHUB_TRY(const auto rope, read_rope_object(*modern, rotary_dim));
+    MHUB_TRY(const auto full, modern->object("full_attention"));
+    modern.reset();
+    if (full) modern.emplace(*full);
+  }
+  if (modern) {
+    MHUB_TRY(const auto rope, read_rope_object(*modern, config));
     if (rope.theta && theta && *rope.theta != *theta)
       return modern->error("rope_theta", fmt::format("{} contradicts /rope_theta {}", *rope.theta, *theta));
     if (from_old && !same(*from_old, rope.scaling))

@@ -6,45 +6,43 @@
 
 #include <array>
 
-#include "llama.h"
-#include "qwen2.h"
+#include "families/families.h"
 
 namespace mhub::model {
 namespace {
 
-constexpr std::array<Architecture, 3> kArchitectures = {{
-    {"LlamaForCausalLM", &Llama::weights, &Llama::load},
-    {"MistralForCausalLM", &Llama::weights, &Llama::load},
-    {"Qwen2ForCausalLM", &Qwen2::weights, &Qwen2::load},
+constexpr std::array<Architecture, 14> kArchitectures = {{
+    {"LlamaForCausalLM", llama_weights, load_llama},
+    {"MistralForCausalLM", llama_weights, load_llama},
+    {"Qwen2ForCausalLM", qwen2_weights, load_llama},
+    {"Qwen3ForCausalLM", qwen3_weights, load_qwen3},
+    {"Phi3ForCausalLM", phi3_weights, load_llama},
+    {"Gemma2ForCausalLM", gemma2_weights, load_gemma2},
+    {"Gemma3ForCausalLM", gemma3_weights, load_gemma3},
+    {"Olmo2ForCausalLM", olmo2_weights, load_olmo2},
+    {"MixtralForCausalLM", mixtral_weights, load_mixtral},
+    {"Qwen2MoeForCausalLM", qwen2_moe_weights, load_qwen2_moe},
+    {"Qwen3MoeForCausalLM", qwen3_moe_weights, load_qwen3_moe},
+    {"GptOssForCausalLM", gpt_oss_weights, load_gpt_oss},
+    {"DeepseekV2ForCausalLM", deepseek_weights, load_deepseek},
+    {"DeepseekV3ForCausalLM", deepseek_weights, load_deepseek},
 }};
 
 }  // namespace
 
+std::span<const Architecture> architectures() {
+  return kArchitectures;
+}
+
 Result<const Architecture*> find_architecture(const formats::ModelConfig& config) {
-  const Architecture* found = nullptr;
   std::vector<std::string_view> names;
   for (const auto& architecture : kArchitectures) {
-    if (architecture.name == config.architecture) found = &architecture;
+    if (architecture.name == config.architecture) return &architecture;
     names.push_back(architecture.name);
   }
-  if (!found) {
-    return Error{ErrorCode::kBadModel,
-                 fmt::format("architecture {} is not supported", printable(config.architecture, 64)),
-                 fmt::format("this build serves {}", fmt::join(names, ", ")), ""};
-  }
-  if (config.sliding_window) {
-    return Error{ErrorCode::kBadModel,
-                 fmt::format("{} with a sliding window of {} tokens is not supported", config.architecture,
-                             *config.sliding_window),
-                 "use a model with full attention", ""};
-  }
-  if (config.hidden_act != "silu" && config.hidden_act != "swish") {
-    return Error{
-        ErrorCode::kBadModel,
-        fmt::format("hidden_act {} is not supported for {}", printable(config.hidden_act, 64), config.architecture), "",
-        ""};
-  }
-  return found;
+  return Error{ErrorCode::kBadModel,
+               fmt::format("architecture {} is not supported", printable(config.architecture, 64)),
+               fmt::format("this build serves {}", fmt::join(names, ", ")), ""};
 }
 
 }  // namespace mhub::model

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -17,8 +18,8 @@ struct Architecture {
   Result<std::unique_ptr<CausalLM>> (*load)(const formats::ModelConfig& config, const WeightLoader& loader);
 };
 
-// Errors: kBadModel when the architecture is unknown or the config asks for something its graph has not
-// (a sliding window, a rope type).
+std::span<const Architecture> architectures();
+// Errors: kBadModel when the architecture is unknown.
 Result<const Architecture*> find_architecture(const formats::ModelConfig& config);
 
 }  // namespace mhub::model

@@ -16,7 +16,8 @@ CausalModelRunner::CausalModelRunner(Parts parts)
     : parts_(std::move(parts)), host_visible_(parts_.backend->host_visible()) {}
 
 kernels::TensorView CausalModelRunner::run(kernels::KvCache& cache) {
-  return parts_.model->forward({*parts_.backend, batch_, parts_.workspace, parts_.rope, cache});
+  const RopeTable& local_rope = parts_.local_rope ? *parts_.local_rope : parts_.rope;
+  return parts_.model->forward({*parts_.backend, batch_, parts_.workspace, parts_.rope, local_rope, cache});
 }
 
 std::span<float> CausalModelRunner::host_row(kernels::TensorView logits, int64_t row) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "causal_lm.h"
@@ -23,6 +24,7 @@ class CausalModelRunner final : public LoadedModel {
     Workspace workspace;
     Workspace::Size workspace_size;
     RopeTable rope;
+    std::optional<RopeTable> local_rope;  // of the layers that slide, where it differs
     kernels::KvShape kv_shape;
     kernels::DType kv_dtype = kernels::DType::kF32;
     std::unique_ptr<kernels::KvCache> cache;

@@ -36,7 +36,8 @@ Result<OpenedModel> open_model(const RunnerOptions& options) {
     MHUB_TRY(auto gguf, formats::open_gguf(location.path));
     MHUB_TRY(model.config, formats::model_config_from_gguf(gguf));
     MHUB_TRY(model.architecture, find_architecture(model.config));
-    MHUB_TRY(auto checkpoint, Checkpoint::from_gguf(std::move(gguf), model.architecture->weights(model.config)));
+    MHUB_TRY(auto checkpoint,
+             Checkpoint::from_gguf(std::move(gguf), model.config, model.architecture->weights(model.config)));
     model.checkpoint = std::make_unique<Checkpoint>(std::move(checkpoint));
     return model;
   }
@@ -55,13 +56,12 @@ std::string compute_name(const kernels::Backend& backend) {
   return activation == kernels::DType::kF32 ? "fast" : std::string(kernels::dtype_info(activation).name);
 }
 
-Result<RopeTable> make_rope(kernels::Backend& backend, const formats::ModelConfig& config, const Checkpoint& checkpoint,
-                            int64_t max_model_len) {
-  MHUB_TRY(const auto frequencies, rope_frequencies(config, max_model_len, checkpoint.rope_divisors()));
+Result<RopeTable> make_rope(kernels::Backend& backend, const formats::ModelConfig& config,
+                            const RopeFrequencies& frequencies, bool interleaved, int64_t max_model_len) {
   const std::vector<float> table = rope_table(frequencies, max_model_len);
   RopeTable rope;
   rope.rotary_dim = rotary_dim(config);
-  rope.style = checkpoint.interleaved_rope() ? kernels::RopeStyle::kInterleaved : kernels::RopeStyle::kHalf;
+  rope.style = interleaved ? kernels::RopeStyle::kInterleaved : kernels::RopeStyle::kHalf;
   rope.cos_sin = backend.allocate(table.size() * sizeof(float));
   if (!rope.cos_sin) {
     return Error{ErrorCode::kDevice,
@@ -71,6 +71,17 @@ Result<RopeTable> make_rope(kernels::Backend& backend, const formats::ModelConfi
   }
   backend.copy_to_device(rope.cos_sin->data(), table.data(), table.size() * sizeof(float));
   return rope;
+}
+
+// What the cache keeps of a token in each layer.
+kernels::KvShape kv_shape(const formats::ModelConfig& config, int64_t block_size) {
+  kernels::KvShape shape{config.num_hidden_layers, 0, block_size, config.num_key_value_heads, config.head_dim};
+  if (config.latent.kv_lora_rank > 0) {
+    shape.num_kv_heads = 1;
+    shape.head_dim = config.latent.qk_rope_head_dim + config.latent.kv_lora_rank;
+    shape.latent_dim = config.latent.kv_lora_rank;
+  }
+  return shape;
 }
 
 }  // namespace
@@ -84,7 +95,7 @@ Result<std::unique_ptr<LoadedModel>> LoadedModel::load(std::unique_ptr<kernels::
 
   CausalModelRunner::Parts parts;
   parts.kv_dtype = compute == kernels::Compute::kFloat32 ? kernels::DType::kF32 : backend->preferred_kv_dtype();
-  parts.kv_shape = {config.num_hidden_layers, 0, options.block_size, config.num_key_value_heads, config.head_dim};
+  parts.kv_shape = kv_shape(config, options.block_size);
   parts.workspace_size = Workspace::size(
       config,
       {options.max_num_batched_tokens, backend->replay_rows(options.max_num_seqs), backend->activation_dtype()});
@@ -92,7 +103,8 @@ Result<std::unique_ptr<LoadedModel>> LoadedModel::load(std::unique_ptr<kernels::
   MemoryDemand demand;
   demand.weights_bytes = opened.checkpoint->bytes_on(*backend);
   demand.workspace_bytes = parts.workspace_size.bytes;
-  demand.rope_bytes_per_token = static_cast<uint64_t>(rotary_dim(config)) * sizeof(float);
+  demand.rope_bytes_per_token =
+      static_cast<uint64_t>(rotary_dim(config)) * sizeof(float) * (config.rope_local_theta ? 2 : 1);
   demand.block_bytes = parts.kv_shape.block_bytes(parts.kv_dtype);
   demand.native_len = native_max_model_len(config);
   demand.longest_len = longest_max_model_len(config);
@@ -104,7 +116,14 @@ Result<std::unique_ptr<LoadedModel>> LoadedModel::load(std::unique_ptr<kernels::
   parts.sampled_vocab =
       options.sampled_vocab > 0 ? std::min(options.sampled_vocab, config.vocab_size) : config.vocab_size;
 
-  MHUB_TRY(parts.rope, make_rope(*backend, config, *opened.checkpoint, parts.plan.max_model_len));
+  const int64_t positions = parts.plan.max_model_len;
+  const bool interleaved = opened.checkpoint->interleaved_rope() || config.latent.kv_lora_rank > 0;
+  MHUB_TRY(const auto frequencies, rope_frequencies(config, positions, opened.checkpoint->rope_divisors()));
+  MHUB_TRY(parts.rope, make_rope(*backend, config, frequencies, interleaved, positions));
+  if (config.rope_local_theta) {
+    const RopeFrequencies local = plain_rope_frequencies(*config.rope_local_theta, rotary_dim(config));
+    MHUB_TRY(parts.local_rope, make_rope(*backend, config, local, interleaved, positions));
+  }
   const WeightLoader loader(*backend, *opened.checkpoint);
   MHUB_TRY(parts.model, opened.architecture->load(config, loader));
   MHUB_TRY(parts.workspace, Workspace::make(*backend, config, parts.workspace_size));

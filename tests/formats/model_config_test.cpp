@@ -192,8 +192,8 @@ TEST_F(Config, FieldsAgreeWithEachOther) {  // G07's cross checks, for config.js
 }
 
 TEST_F(Config, ArchitecturesAreNeverGuessed) {  // C03
-  refused(with("architectures", {"Gemma3ForCausalLM"}), "/architectures/0: \"Gemma3ForCausalLM\" is not supported");
-  refused(Json{{"model_type", "phi3"}}, "/model_type: \"phi3\" is not supported");
+  refused(with("architectures", {"GemmaForCausalLM"}), "/architectures/0: \"GemmaForCausalLM\" is not supported");
+  refused(Json{{"model_type", "phi"}}, "/model_type: \"phi\" is not supported");
   refused(Json::object(), "/architectures: missing");
   refused(with("model_type", "qwen2"), "/model_type: \"qwen2\" contradicts");
   refused(with("architectures", "LlamaForCausalLM"), "/architectures");
@@ -220,7 +220,7 @@ TEST_F(Config, SlidingWindowOnlyWhenUsed) {
   refused(qwen, "unknown layer type \"linear_attention\"");
   qwen["sliding_window"] = nullptr;
   qwen["layer_types"] = {"full_attention", "sliding_attention"};
-  refused(qwen, "sliding_attention without a sliding_window");
+  refused(qwen, "sliding_attention without a sliding window");
 }
 
 TEST_F(Config, DepthBombs) {  // C02
@@ -329,15 +329,14 @@ TEST(ModelConfigReal, PublishedConfigs) {
   const char* shared = std::getenv("MHUB_SHARED_DIR");
   if (!shared) GTEST_SKIP() << "MHUB_SHARED_DIR is not set";
   const std::filesystem::path root = shared;
-  for (const char* name : {"fixtures/llama", "fixtures/llama31", "fixtures/llama_bias", "fixtures/qwen2",
-                           "fixtures/qwen2_yarn", "fixtures/mistral_swa", "models/stories260k", "models/doclm-19m"}) {
-    const auto config = read_model_config(root / name);
-    EXPECT_TRUE(config) << name << ": " << config.error().message;
-    EXPECT_TRUE(open_safetensors_dir(root / name)) << name;
-    EXPECT_TRUE(read_generation_defaults(root / name)) << name;
-  }
-  for (const char* name : {"gemma2", "gemma3", "phi3", "qwen3", "mixtral", "gpt_oss", "olmo2", "deepseek_v3"}) {
-    EXPECT_FALSE(read_model_config(root / "fixtures" / name)) << name;
+  std::vector<std::filesystem::path> dirs = {root / "models/stories260k", root / "models/doclm-19m"};
+  for (const auto& entry : std::filesystem::directory_iterator(root / "fixtures")) dirs.push_back(entry.path());
+  EXPECT_GE(dirs.size(), 19u);
+  for (const auto& dir : dirs) {
+    const auto config = read_model_config(dir);
+    EXPECT_TRUE(config) << dir << ": " << config.error().message;
+    EXPECT_TRUE(open_safetensors_dir(dir)) << dir;
+    EXPECT_TRUE(read_generation_defaults(dir)) << dir;
   }
   EXPECT_EQ(read_model_config(root / "fixtures/mistral_swa")->sliding_window, 24);
 }

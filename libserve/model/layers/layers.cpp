@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "layers/layers.h"
 
-#include <cmath>
-
 namespace mhub::model {
 
 void Attention::forward(const StepContext& step, kernels::TensorView out, kernels::TensorView x, int64_t layer) const {
@@ -13,19 +11,28 @@ void Attention::forward(const StepContext& step, kernels::TensorView out, kernel
   const auto q = qkv.cols_at(0, q_size);
   const auto k = qkv.cols_at(q_size, kv_size);
   const auto v = qkv.cols_at(q_size + kv_size, kv_size);
-  step.backend.rope_and_write_kv(q, k, v, step.batch.positions, step.batch.slot_mapping,
-                                 static_cast<const float*>(step.rope.cos_sin->data()), step.rope.rotary_dim,
-                                 step.rope.style, step.cache, layer);
-  const float scale = 1.0f / std::sqrt(static_cast<float>(head_dim));
-  step.backend.paged_attention(heads, q, step.batch.attention(), scale, step.cache, layer);
+  if (qk_norm == QkNorm::kHeads) {
+    q_norm.forward_heads(step.backend, q, head_dim);
+    k_norm.forward_heads(step.backend, k, head_dim);
+  } else if (qk_norm == QkNorm::kWhole) {
+    q_norm.forward(step.backend, q, q);
+    k_norm.forward(step.backend, k, k);
+  }
+  const RopeTable& rope = local_rope ? step.local_rope : step.rope;
+  step.backend.rope_and_write_kv(q, k, v, step.batch.positions, step.batch.slot_mapping, device_floats(rope.cos_sin),
+                                 rope.rotary_dim, rope.style, step.cache, layer);
+  kernels::AttentionOptions with_sinks = options;
+  with_sinks.sinks = device_floats(sinks);
+  step.backend.attention(heads, q, step.batch.attention(), with_sinks, step.cache, layer);
   o_proj.forward(step.backend, out, heads);
 }
 
 void GatedMlp::forward(const StepContext& step, kernels::TensorView out, kernels::TensorView x) const {
-  const auto gate_up = step.workspace.gate_up.rows_at(0, x.rows);
-  const auto activated = step.workspace.activated.rows_at(0, x.rows);
+  const int64_t width = gate_up_proj.weight->rows() / 2;
+  const auto gate_up = step.workspace.gate_up.rows_at(0, x.rows).cols_at(0, 2 * width);
+  const auto activated = step.workspace.activated.rows_at(0, x.rows).cols_at(0, width);
   gate_up_proj.forward(step.backend, gate_up, x);
-  step.backend.silu_mul(activated, gate_up);
+  step.backend.gated_activation(activated, gate_up, activation);
   down_proj.forward(step.backend, out, activated);
 }
 

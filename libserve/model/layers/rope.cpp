@@ -7,6 +7,8 @@
 #include <cmath>
 #include <numbers>
 
+#include "mhub/base/check.h"
+
 namespace mhub::model {
 namespace {
 using formats::ModelConfig;
@@ -60,16 +62,38 @@ void scale_yarn(RopeFrequencies& rope, const ModelConfig& c, int64_t d) {
   }
   if (s.attention_factor)
     rope.attention_factor = *s.attention_factor;
-  else if (s.mscale && s.mscale_all_dim)
+  else if (s.mscale.value_or(0) != 0 && s.mscale_all_dim.value_or(0) != 0)
     rope.attention_factor = yarn_mscale(s.factor, *s.mscale) / yarn_mscale(s.factor, *s.mscale_all_dim);
   else
     rope.attention_factor = yarn_mscale(s.factor, 1);
 }
 
+// Every frequency is divided by a factor of its own, of the long list once contexts pass the original length.
+void scale_longrope(RopeFrequencies& rope, const ModelConfig& c, int64_t max_model_len) {
+  const RopeScaling& s = c.rope_scaling;
+  const std::vector<double>& factors =
+      max_model_len > s.original_max_position_embeddings ? s.long_factor : s.short_factor;
+  MHUB_CHECK(factors.size() == rope.inv_freq.size());
+  for (size_t i = 0; i < factors.size(); ++i) rope.inv_freq[i] /= factors[i];
+  const auto original = static_cast<double>(s.original_max_position_embeddings);
+  const double stretch = static_cast<double>(c.max_position_embeddings) / original;
+  rope.attention_factor =
+      s.attention_factor.value_or(stretch > 1 ? std::sqrt(1 + std::log(stretch) / std::log(original)) : 1.0);
+}
+
 }  // namespace
 
 int64_t rotary_dim(const ModelConfig& config) {
+  if (config.latent.kv_lora_rank > 0) return config.latent.qk_rope_head_dim;
   return static_cast<int64_t>(static_cast<double>(config.head_dim) * config.partial_rotary_factor);
+}
+
+RopeFrequencies plain_rope_frequencies(double theta, int64_t rotary_dim) {
+  return {base_inv_freq(theta, rotary_dim), 1.0};
+}
+
+double attention_stretch(const RopeScaling& scaling) {
+  return scaling.rope_type == "yarn" ? yarn_mscale(scaling.factor, scaling.mscale_all_dim.value_or(0)) : 1.0;
 }
 
 Result<RopeFrequencies> rope_frequencies(const ModelConfig& config, int64_t max_model_len,
@@ -108,9 +132,13 @@ Result<RopeFrequencies> rope_frequencies(const ModelConfig& config, int64_t max_
     scale_yarn(rope, config, d);
     return rope;
   }
+  if (s.rope_type == "longrope") {
+    scale_longrope(rope, config, max_model_len);
+    return rope;
+  }
   return Error{ErrorCode::kBadModel,
                fmt::format("rope type \"{}\" is not supported for {}", printable(s.rope_type, 64), config.architecture),
-               "this build serves default, linear, dynamic, llama3 and yarn", ""};
+               "this build serves default, linear, dynamic, llama3, yarn and longrope", ""};
 }
 
 std::vector<float> rope_table(const RopeFrequencies& frequencies, int64_t max_model_len) {

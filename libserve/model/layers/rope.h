@@ -17,7 +17,13 @@ struct RopeFrequencies {
   std::vector<double> inv_freq;   // [rotary_dim / 2]
   double attention_factor = 1.0;  // multiplies cos and sin (yarn)
 };
-// Frequencies of the config's rope_type. dynamic is fixed for max_model_len. divisors (GGUF's rope_freqs.weight), if
+// theta^(-2i/rotary_dim).
+RopeFrequencies plain_rope_frequencies(double theta, int64_t rotary_dim);
+// What DeepSeek multiplies the scale of its scores by, squared: 0.1 * mscale_all_dim * ln(factor) + 1 with yarn,
+// else 1.
+double attention_stretch(const formats::RopeScaling& scaling);
+// Frequencies of the config's rope_type. dynamic is fixed for max_model_len; longrope takes its long factors when
+// max_model_len is above the original length. divisors (GGUF's rope_freqs.weight), if
 // not empty, replace llama3's formula. Errors: kBadModel naming a rope type that this build does not serve.
 Result<RopeFrequencies> rope_frequencies(const formats::ModelConfig& config, int64_t max_model_len,
                                          std::span<const float> divisors);

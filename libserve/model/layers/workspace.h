@@ -9,18 +9,26 @@
 
 namespace mhub::model {
 
-// Activations of one step, allocated once for `max_tokens` tokens. Rows of a view beyond the step's T are unused.
-// qkv and attention live while gate_up and activated do not, so they share memory.
+// Activations of one step, allocated once for `max_tokens` tokens. Rows of a view beyond the step's T are unused, views
+// that a model does without have no columns. What attention uses and what the MLP uses are never alive together, so
+// they share memory.
 struct Workspace {
-  kernels::TensorView residual;   // [T, hidden_size]
-  kernels::TensorView normed;     // [T, hidden_size]
-  kernels::TensorView output;     // [T, hidden_size] of attention or MLP
-  kernels::TensorView qkv;        // [T, (heads + 2 kv_heads) * head_dim]
-  kernels::TensorView attention;  // [T, heads * head_dim]
+  kernels::TensorView residual;  // [T, hidden_size]
+  kernels::TensorView normed;    // [T, hidden_size]
+  kernels::TensorView output;    // [T, hidden_size] of attention or MLP
+  kernels::TensorView sampled;   // [R, hidden_size] the rows whose logits are wanted
+  kernels::TensorView logits;    // [R, vocab_size] float32
+
+  kernels::TensorView qkv;        // [T, (heads + 2 kv_heads) * head_dim]; latent attention: [T, heads * head_dim]
+  kernels::TensorView attention;  // [T, heads * value dim]
+  kernels::TensorView low_rank_query, latent_key, latent_query, latent_output;  // layers/latent_attention.cpp
+
   kernels::TensorView gate_up;    // [T, 2 * intermediate_size]
   kernels::TensorView activated;  // [T, intermediate_size]
-  kernels::TensorView sampled;    // [R, hidden_size] the rows whose logits are wanted
-  kernels::TensorView logits;     // [R, vocab_size] float32
+  // Mixture of experts; T * experts per token rows where an expert's name is in it. router_logits and shared_gate are
+  // float32.
+  kernels::TensorView router_logits, expert_gate_up, expert_activated, expert_output, shared_output, shared_gate;
+  kernels::ExpertRows expert_rows(int64_t tokens, int64_t top_k, int64_t experts) const;
 
   struct Need {
     int64_t tokens = 0;        // of one step
@@ -39,6 +47,9 @@ struct Workspace {
   static Result<Workspace> make(kernels::Backend& backend, const formats::ModelConfig& config, const Size& size);
 
  private:
+  // Lays every view out from `base` on and returns the number of bytes. With a null base the views are not used.
+  uint64_t lay_out(const formats::ModelConfig& config, const Size& size, std::byte* base);
+  kernels::TensorView routing_;  // [1, ints and weights of expert_rows]
   std::unique_ptr<kernels::Buffer> memory_;
 };
 

@@ -14,15 +14,21 @@ Result<Checkpoint> Checkpoint::from_safetensors(formats::TensorTable tensors, co
   std::set<std::string, std::less<>> used;
   for (const WeightSpec& spec : specs) {
     const bool tied_copy = !spec.required && config.tie_word_embeddings;  // the flag wins over a stored lm_head
-    if (config.quantization && spec.kind == WeightKind::kLinear) {
+    if (config.quantization && (spec.kind == WeightKind::kLinear || spec.kind == WeightKind::kFloat)) {
       MHUB_TRY(auto quantized, compressed_weight(tensors, spec, *config.quantization, used));
       if (quantized) {
+        quantized->as_float = spec.kind == WeightKind::kFloat;
         if (!tied_copy) checkpoint.weights_.emplace(spec.name, *std::move(quantized));
         continue;
       }
     }
     const auto* entry = tensors.find(spec.name);
     if (!entry) {
+      MHUB_TRY(auto stacked, stacked_expert(tensors, spec, used));
+      if (stacked) {
+        checkpoint.weights_.emplace(spec.name, *std::move(stacked));
+        continue;
+      }
       if (!spec.required && !tensors.unsupported.contains(spec.name)) continue;
       return missing_tensor(tensors, spec.name);
     }
@@ -30,12 +36,14 @@ Result<Checkpoint> Checkpoint::from_safetensors(formats::TensorTable tensors, co
     MHUB_TRY(auto weight, plain_weight(tensors, *entry, spec));
     if (!tied_copy) checkpoint.weights_.emplace(spec.name, std::move(weight));
   }
-  MHUB_CHECK_OK(check_no_surplus(tensors, used));
+  MHUB_CHECK_OK(check_no_surplus(tensors, used, config));
+  checkpoint.dtype_ = config.torch_dtype;
   checkpoint.files_ = std::move(tensors.files);
   return checkpoint;
 }
 
-Result<Checkpoint> Checkpoint::from_gguf(formats::GgufFile gguf, const std::vector<WeightSpec>& specs) {
+Result<Checkpoint> Checkpoint::from_gguf(formats::GgufFile gguf, const formats::ModelConfig& config,
+                                         const std::vector<WeightSpec>& specs) {
   Checkpoint checkpoint;
   formats::TensorTable& tensors = gguf.table;
   std::set<std::string, std::less<>> used;
@@ -62,7 +70,8 @@ Result<Checkpoint> Checkpoint::from_gguf(formats::GgufFile gguf, const std::vect
     }
     used.insert(divisors->name);
   }
-  MHUB_CHECK_OK(check_no_surplus(tensors, used));
+  MHUB_CHECK_OK(check_no_surplus(tensors, used, config));
+  checkpoint.norms_hold_one_ = true;
   checkpoint.interleaved_rope_ = gguf.string("general.architecture") == "llama";
   checkpoint.files_ = std::move(tensors.files);
   return checkpoint;
@@ -91,14 +100,13 @@ CheckpointWeight Checkpoint::weight(std::string_view name, bool stand_ins) const
   }
   const auto found = weights_.find(name);
   MHUB_CHECK(found != weights_.end());
-  return found->second;
+  return found->second.make ? found->second.make() : found->second;
 }
 
-std::vector<float> Checkpoint::vector(std::string_view name) const {
+std::vector<float> Checkpoint::floats(std::string_view name) const {
   const CheckpointWeight found = weight(name);
-  MHUB_CHECK(found.source.rows == 1);
-  std::vector<float> values(static_cast<size_t>(found.source.cols));
-  kernels::dequantize_rows(found.source, 0, 1, values.data());
+  std::vector<float> values(static_cast<size_t>(found.source.rows * found.source.cols));
+  kernels::dequantize_rows(found.source, 0, found.source.rows, values.data());
   return values;
 }
 
@@ -111,7 +119,8 @@ uint64_t Checkpoint::total_bytes() const {
 uint64_t Checkpoint::bytes_on(const kernels::Backend& backend) const {
   uint64_t total = 0;
   for (const auto& [name, weight] : weights_) {
-    const auto& source = weight.source;
+    kernels::MatrixSource source = weight.source;
+    if (weight.as_float) source.dtype = kernels::DType::kF32;
     total += source.rows == 1 ? static_cast<uint64_t>(source.cols) * sizeof(float)
                               : backend.prepared_bytes(source, weight.bytes);
   }

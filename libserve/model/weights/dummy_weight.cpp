@@ -23,7 +23,8 @@ struct Layout {
 Layout layout_of(const WeightSpec& spec, const formats::ModelConfig& config) {
   Layout layout;
   const auto elements = static_cast<uint64_t>(spec.rows) * static_cast<uint64_t>(spec.cols);
-  if (spec.kind == WeightKind::kVector) return {DType::kF32, false, 0, 0, elements * 4, 0};
+  if (spec.kind == WeightKind::kVector || spec.kind == WeightKind::kFloat)
+    return {DType::kF32, false, 0, 0, elements * 4, 0};
   const std::string module = spec.name.substr(0, spec.name.rfind('.'));
   const auto& q = config.quantization;
   const bool ignored = !q || spec.kind != WeightKind::kLinear || module == "lm_head" ||
@@ -70,7 +71,8 @@ CheckpointWeight dummy_shape(const WeightSpec& spec, const formats::ModelConfig&
 
 std::optional<CheckpointWeight> dummy_stand_in(const WeightSpec& spec, const formats::ModelConfig& config,
                                                uint64_t seed) {
-  if (spec.kind == WeightKind::kVector || layout_of(spec, config).quantized) return std::nullopt;
+  if (spec.kind == WeightKind::kVector || spec.kind == WeightKind::kFloat || layout_of(spec, config).quantized)
+    return std::nullopt;
   CheckpointWeight weight = dummy_shape(spec, config);
   weight.source.random_key = hash_of(spec.name, seed);
   return weight;

@@ -14,10 +14,6 @@ using formats::TensorEntry;
 using formats::TensorTable;
 using kernels::DType;
 
-bool is_float(DType dtype) {
-  return dtype == DType::kF32 || dtype == DType::kF16 || dtype == DType::kBF16;
-}
-
 std::string model_path(const TensorTable& tensors, const TensorEntry* entry) {
   if (tensors.files.empty()) return "model";
   return tensors.files[entry ? entry->file : 0]->path().string();
@@ -34,6 +30,10 @@ std::string expected_shape(const WeightSpec& spec) {
 }
 
 }  // namespace
+
+bool is_float_dtype(DType dtype) {
+  return dtype == DType::kF32 || dtype == DType::kF16 || dtype == DType::kBF16;
+}
 
 Error bad_tensor(const TensorTable& tensors, std::string_view name, const std::string& what) {
   return {ErrorCode::kBadModel,
@@ -57,7 +57,7 @@ Result<CheckpointWeight> plain_weight(const TensorTable& tensors, const TensorEn
         fmt::format("has shape [{}], the configuration needs {}", fmt::join(entry.shape, ", "), expected_shape(spec)));
   }
   const bool vector = spec.kind == WeightKind::kVector;
-  if (!is_float(entry.dtype) && (vector || !kernels::is_block_type(entry.dtype))) {
+  if (!is_float_dtype(entry.dtype) && (vector || !kernels::is_block_type(entry.dtype))) {
     return bad_tensor(tensors, entry.name,
                       fmt::format("has dtype {}, which is not supported here", kernels::dtype_info(entry.dtype).name));
   }
@@ -67,7 +67,8 @@ Result<CheckpointWeight> plain_weight(const TensorTable& tensors, const TensorEn
   weight.source.rows = vector ? 1 : spec.rows;
   weight.source.cols = vector ? spec.rows : spec.cols;
   weight.source.data = tensors.data(entry);
-  weight.bytes = entry.bytes;
+  weight.bytes =
+      spec.kind == WeightKind::kFloat ? static_cast<uint64_t>(spec.rows * spec.cols) * sizeof(float) : entry.bytes;
   return weight;
 }
 
@@ -91,8 +92,17 @@ Result<void> check_finite(const TensorTable& tensors, const TensorEntry& entry) 
   return {};
 }
 
-Result<void> check_no_surplus(const TensorTable& tensors, const std::set<std::string, std::less<>>& used) {
-  const auto ignorable = [](std::string_view name) { return name.ends_with("rotary_emb.inv_freq"); };
+Result<void> check_no_surplus(const TensorTable& tensors, const std::set<std::string, std::less<>>& used,
+                              const formats::ModelConfig& config) {
+  std::vector<std::string> predictors;
+  for (int64_t i = 0; i < config.num_nextn_predict_layers; ++i) {
+    predictors.push_back(fmt::format("model.layers.{}.", config.num_hidden_layers + i));
+    predictors.push_back(fmt::format("blk.{}.", config.num_hidden_layers + i));
+  }
+  const auto ignorable = [&](std::string_view name) {
+    return name.ends_with("rotary_emb.inv_freq") ||
+           std::any_of(predictors.begin(), predictors.end(), [&](const auto& p) { return name.starts_with(p); });
+  };
   std::vector<std::string> surplus;
   for (const auto& [name, entry] : tensors.tensors) {
     if (!used.contains(name) && !ignorable(name)) surplus.push_back(name);

@@ -19,13 +19,20 @@ Result<CheckpointWeight> plain_weight(const formats::TensorTable& tensors, const
                                       const WeightSpec& spec);
 // kBadModel when a float tensor (norm, bias, scale) holds NaN or infinity.
 Result<void> check_finite(const formats::TensorTable& tensors, const formats::TensorEntry& entry);
-// kBadModel naming the tensors of the file that no weight used. Known leftovers (rotary_emb.inv_freq) are ignored.
-Result<void> check_no_surplus(const formats::TensorTable& tensors, const std::set<std::string, std::less<>>& used);
+// kBadModel naming the tensors of the file that no weight used. Known leftovers are ignored: rotary_emb.inv_freq, and
+// the layers past num_hidden_layers that predict further tokens.
+Result<void> check_no_surplus(const formats::TensorTable& tensors, const std::set<std::string, std::less<>>& used,
+                              const formats::ModelConfig& config);
+bool is_float_dtype(kernels::DType dtype);  // F32, F16, BF16
 
 // nullopt when the file has neither form of the weight. `used` receives the names of the tensors taken.
 Result<std::optional<CheckpointWeight>> compressed_weight(const formats::TensorTable& tensors, const WeightSpec& spec,
                                                           const formats::CompressedTensors& quantization,
                                                           std::set<std::string, std::less<>>& used);
+
+// nullopt when `spec` is no expert or the file does not store experts stacked.
+Result<std::optional<CheckpointWeight>> stacked_expert(const formats::TensorTable& tensors, const WeightSpec& spec,
+                                                       std::set<std::string, std::less<>>& used);
 
 // GGUF's name of a Hugging Face tensor of the llama and qwen2 families; empty when it has none.
 std::string gguf_tensor_name(std::string_view hf_name);

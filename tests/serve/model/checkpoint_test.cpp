@@ -95,20 +95,5 @@ TEST_F(CheckpointTest, HeadIsTiedWhenAbsentOrTold) {
   EXPECT_EQ(logits(with_copy, tied), logits(unchanged, tied));
 }
 
-TEST_F(CheckpointTest, RopeTypeAndWindowAreRefused) {
-  test::TinyModelOptions options;
-  options.rope_scaling =
-      R"({"rope_type": "longrope", "factor": 2.0, "original_max_position_embeddings": 256,
-          "long_factor": [1,1,1,1,1,1,1,1], "short_factor": [1,1,1,1,1,1,1,1]})";
-  expect_bad(load_changed([](Tensors&) {}, options), "longrope", "not supported");
-  test::write_tiny_model(dir_.path(), {.architecture = "MistralForCausalLM"});
-  std::string config = test::read_file(dir_ / "config.json");
-  const size_t at = config.find("\"sliding_window\": null");
-  ASSERT_NE(at, std::string::npos);
-  config.replace(at, 22, "\"sliding_window\": 128");
-  test::write_file(dir_ / "config.json", config);
-  expect_bad(try_load(float32_options(dir_.path())), "sliding window", "128");
-}
-
 }  // namespace
 }  // namespace mhub::model

@@ -87,11 +87,30 @@ TEST(Rope, LinearAndDivisors) {
 
 TEST(Rope, OtherTypesAreRefusedByName) {
   auto config = config_with(1e4, 512);
-  config.rope_scaling.rope_type = "longrope";
+  config.rope_scaling.rope_type = "spiral";
   const auto rope = rope_frequencies(config, 512, {});
   ASSERT_FALSE(rope);
   EXPECT_EQ(rope.error().code, ErrorCode::kBadModel);
-  EXPECT_NE(rope.error().message.find("longrope"), std::string::npos);
+  EXPECT_NE(rope.error().message.find("spiral"), std::string::npos);
+}
+
+TEST(Rope, LongropeDividesByItsShortOrLongFactors) {
+  auto config = config_with(1e4, 1024);
+  config.head_dim = 4;
+  config.rope_scaling.rope_type = "longrope";
+  config.rope_scaling.original_max_position_embeddings = 256;
+  config.rope_scaling.short_factor = {1.0, 2.0};
+  config.rope_scaling.long_factor = {4.0, 8.0};
+  const auto brief = rope_frequencies(config, 256, {}), extended = rope_frequencies(config, 257, {});
+  ASSERT_TRUE(brief && extended);
+  EXPECT_NEAR(brief->inv_freq[1], 0.01 / 2, 1e-12);
+  EXPECT_NEAR(extended->inv_freq[0], 1.0 / 4, 1e-12);
+  EXPECT_NEAR(extended->inv_freq[1], 0.01 / 8, 1e-12);
+  const double stretched = std::sqrt(1 + std::log(4.0) / std::log(256.0));
+  EXPECT_NEAR(brief->attention_factor, stretched, 1e-12);  // of the model, not of the list
+  EXPECT_NEAR(extended->attention_factor, stretched, 1e-12);
+  config.rope_scaling.attention_factor = 1.25;
+  EXPECT_EQ(rope_frequencies(config, 256, {})->attention_factor, 1.25);
 }
 
 TEST(Rope, TableHoldsCosThenSin) {

@@ -32,6 +32,10 @@ struct MatrixSource {
   // i (row-major) is ((mix(key + i * step) & 0xffff) / 32768 - 1) * 0.035, cut to the dtype, with splitmix64's mix and
   // step.
   std::optional<uint64_t> random_key = std::nullopt;
+
+  // Rows [first, first + count) as a matrix of their own. Precondition: in range; with zeros, first is a multiple of
+  // pf.
+  MatrixSource rows_at(int64_t first, int64_t count) const;
 };
 
 // Writes rows [first_row, first_row + num_rows) as float32 [num_rows, cols]. Exact for every type (float32 arithmetic
