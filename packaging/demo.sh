@@ -58,9 +58,11 @@ if ! "$mhub" show "$model" >/dev/null 2>&1; then
 fi
 
 # --- serve ---
-serving() { [ -f "$state/server.pid" ] && kill -0 "$(cat "$state/server.pid")" 2>/dev/null; }
+alive() { [ -f "$state/server.pid" ] && kill -0 "$(cat "$state/server.pid")" 2>/dev/null; }
+address() { sed -n 's/^mhub: serving .* on \(http[^ ]*\)$/\1/p' "$state/server.log" 2>/dev/null | tail -n 1; }
 started=$(date +%s%N)
-if serving; then
+# The pid alone would also be that of a server that is just ending.
+if alive && curl -sf -m 2 -o /dev/null "$(address)/health"; then
   step "Already serving"
 else
   step "Serving"
@@ -70,9 +72,9 @@ else
 fi
 url=""
 for _ in $(seq 1200); do
-  url=$(sed -n 's/^mhub: serving .* on \(http[^ ]*\)$/\1/p' "$state/server.log" | tail -n 1)
+  url=$(address)
   [ -n "$url" ] && break
-  serving || { echo "demo.sh: the server ended:"; cat "$state/server.log"; exit 1; }
+  alive || { echo "demo.sh: the server ended:"; cat "$state/server.log"; exit 1; }
   sleep 0.05
 done
 [ -n "$url" ] || { echo "demo.sh: the server did not become ready; its log is $state/server.log"; exit 1; }
