@@ -70,6 +70,7 @@ void add_import(Cli& cli);
 void add_mirror(Cli& cli);
 void add_quantize(Cli& cli);
 void add_serve(Cli& cli);
+void add_bench(Cli& cli);
 void add_engine_worker(Cli& cli);
 void add_docs(Cli& cli);
 

@@ -17,6 +17,7 @@ int main(int argc, char** argv) {
   add_mirror(cli);
   add_quantize(cli);
   add_serve(cli);
+  add_bench(cli);
   add_engine_worker(cli);
   add_docs(cli);
   return cli.run(argc, argv);

@@ -85,8 +85,14 @@ struct FoundModel {
 };
 
 // What no name can be is a path: it is served without a look into the registry, which may lie on a read-only disk.
-Result<FoundModel> find_model(const std::string& model) {
+// For dummy weights a directory with a config.json will do.
+Result<FoundModel> find_model(const std::string& model, bool dummy) {
   FoundModel here;
+  std::error_code error;
+  if (dummy && fs::exists(fs::path(model) / "config.json", error)) {
+    here.location = {formats::ModelLocation::Kind::kSafetensorsDir, model};
+    return here;
+  }
   if (model.starts_with('/') || model.starts_with("./") || model.starts_with("../")) {
     MHUB_TRY(here.location, formats::locate_model(model));
     return here;
@@ -161,7 +167,7 @@ void log_ready(const engine::ModelInfo& info) {
 
 Result<void> serve(const Cli& cli, ServeOptions options) {
   MHUB_CHECK_OK(complete_options(options));
-  MHUB_TRY(const FoundModel found, find_model(options.model));
+  MHUB_TRY(const FoundModel found, find_model(options.model, options.engine.load_format == "dummy"));
   const formats::ModelLocation& location = found.location;
   raise_descriptor_limit();
   MHUB_TRY(TextSide text_side, load_text_side(location, options.chat_template, options.engine.load_format == "dummy"));

@@ -8,7 +8,6 @@
 #include "cuda/convert.h"
 #include "cuda/elementwise.h"
 #include "cuda/kv_cache.h"
-#include "cuda/plain_attention.h"
 #include "cuda/rope.h"
 #include "cuda/rows.h"
 
@@ -211,7 +210,7 @@ void CudaBackend::attention(TensorView out, TensorView q, const AttentionMetadat
   require(q.dtype == kv.dtype() && out.dtype == q.dtype && layer >= 0 && layer < shape.layers, kName, {q.rows, layer},
           "types differ, or no such layer");
   if (q.rows == 0) return;
-  plain_attention(out, q, inputs_.attention(metadata, shape, q.rows), options, kv, layer, stream_.get());
+  attention_.run(out, q, metadata, options, kv, layer);
 }
 
 void CudaBackend::head_rms_norm(TensorView x, int64_t head_dim, const float* weight, float eps) {

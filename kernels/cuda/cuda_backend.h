@@ -7,6 +7,7 @@
 #include <unordered_map>
 
 #include "cuda/linear.h"
+#include "cuda/paged_attention.h"
 #include "cuda/resources.h"
 #include "cuda/step_graphs.h"
 #include "cuda/step_inputs.h"
@@ -78,6 +79,7 @@ class CudaBackend final : public Backend {
   StepInputsOnDevice inputs_{stream_.get()};
   StepGraphs graphs_{stream_.get(), inputs_};
   Linear linear_{stream_.get()};
+  PagedAttention attention_{stream_.get(), inputs_};
   WeightLoader loader_;
   // Biases (buffers of float32) in the type of the activations, made when first used. Shared with the allocations,
   // which may outlive the back end and take their entry out.

@@ -44,6 +44,7 @@ void StepInputsOnDevice::reserve(size_t words) {
 
 void StepInputsOnDevice::begin(const StepInputs& inputs) {
   const AttentionMetadata& a = inputs.attention;
+  ++epoch_;
   tokens_ = static_cast<int64_t>(inputs.tokens.size());
   sequences_ = static_cast<int64_t>(a.seq_lens.size());
   max_blocks_ = a.max_blocks;
@@ -133,11 +134,10 @@ DeviceAttention StepInputsOnDevice::attention(const AttentionMetadata& metadata,
           "cu_seqlens_q does not cover the rows");
   DeviceAttention device;
   device.sequences = sequences;
+  device.table_stride = announced(metadata) ? table_stride_ : metadata.max_blocks;
   device.cu_seqlens_q = array(metadata.cu_seqlens_q, 0, rows + 1, kName);
-  device.seq_lens = array(metadata.seq_lens, 0, metadata.max_blocks * shape.block_size + 1, kName);
+  device.seq_lens = array(metadata.seq_lens, 0, device.table_stride * shape.block_size + 1, kName);
   device.block_tables = array(metadata.block_tables, 0, shape.num_blocks, kName);
-  const bool announced = device.block_tables == announced_[kTables].device && !metadata.block_tables.empty();
-  device.table_stride = announced ? table_stride_ : metadata.max_blocks;
   return device;
 }
 

@@ -25,6 +25,13 @@ class StepInputsOnDevice {
   uint64_t layout() const;
   // Changes when the addresses do: recorded operations are void then.
   int generation() const { return generation_; }
+  void forget_recordings() { ++generation_; }
+  // Changes with each announced step, and where a recording starts or ends: what was derived from the inputs before is
+  // derived again.
+  uint64_t epoch() const { return epoch_; }
+  bool announced(const AttentionMetadata& metadata) const {
+    return announced_[kSeqLens].host == metadata.seq_lens.data() && !metadata.seq_lens.empty();
+  }
 
   // Copies of host arrays whose values were found to lie in [lowest, limit).
   const int32_t* array(std::span<const int32_t> host, int64_t lowest, int64_t limit, const char* operation);
@@ -36,8 +43,16 @@ class StepInputsOnDevice {
     int64_t lowest, limit;
     const char* operation;
   };
-  void start_recording() { recording_ = true, demands_.clear(); }
-  std::vector<Demand> stop_recording() { return recording_ = false, std::move(demands_); }
+  void start_recording() {
+    recording_ = true;
+    ++epoch_;
+    demands_.clear();
+  }
+  std::vector<Demand> stop_recording() {
+    recording_ = false;
+    ++epoch_;
+    return std::move(demands_);
+  }
   void check_demands(std::span<const Demand> demands) const;
 
  private:
@@ -57,6 +72,7 @@ class StepInputsOnDevice {
   int64_t tokens_ = 0, sequences_ = 0, table_stride_ = 0;
   int64_t max_blocks_ = 0;  // of the announced metadata
   int generation_ = 0;
+  uint64_t epoch_ = 1;
   DeviceMemory device_;
   struct Slot {  // of the host's ring: one is filled while the copy from the other may still run
     PinnedMemory memory;

@@ -233,26 +233,30 @@ TEST_P(CudaAttention, RefusesWhatPointsOutside) {
 }
 
 TEST_P(CudaAttention, ReplayedStepsReadTheNewInputs) {
-  constexpr int64_t kDim = 16;
+  constexpr int64_t kDim = 64, kBlocks = 40, kSlots = kBlocks * 16;
   auto cache = backend_->make_kv_cache({1, 64, 16, 1, kDim}, type_);
   const auto cos_sin = upload({1, 0});
-  std::vector<float> expected_sums;
   DeviceTensor x(*backend_, type_, 2, kDim, std::vector<float>(2 * kDim, 1.0f)), out(*backend_, type_, 2, kDim);
   int called = 0;
-  // Values at slot s are all s; a sequence that reads one slot finds its number.
   std::vector<int32_t> tokens, positions, slots, cu, lens, tables;
-  for (int32_t s = 0; s < 40; ++s) {
-    DeviceTensor value(*backend_, type_, 1, kDim, std::vector<float>(kDim, static_cast<float>(s)));
-    const std::vector<int32_t> position = {0}, slot = {16 * s};
-    backend_->rope_and_write_kv(x.view().rows_at(0, 1), x.view().rows_at(1, 1), value.view(), position, slot,
+  {  // values of block b are all b: a sequence within one block finds its number
+    std::vector<float> values;
+    for (int64_t s = 0; s < kSlots; ++s) values.insert(values.end(), kDim, static_cast<float>(s / 16));
+    DeviceTensor ones(*backend_, type_, kSlots, kDim, std::vector<float>(values.size(), 1.0f));
+    DeviceTensor v(*backend_, type_, kSlots, kDim, values);
+    std::vector<int32_t> all(static_cast<size_t>(kSlots)), zeros(static_cast<size_t>(kSlots), 0);
+    std::iota(all.begin(), all.end(), 0);
+    backend_->rope_and_write_kv(ones.view(), ones.view(), v.view(), zeros, all,
                                 static_cast<const float*>(cos_sin->data()), 0, RopeStyle::kHalf, *cache, 0);
-    value.read();
+    v.read();
   }
   for (int32_t step = 0; step < 6; ++step) {
     tokens = {0, 0}, positions = {0, 0}, slots = {-1, -1}, cu = {0, 1, 2};
-    lens = {1, step == 5 ? 0 : 1};
+    const bool longer = step == 4;  // more blocks than when it was recorded
+    lens = {longer ? 17 : 1, step == 5 ? 0 : 1};
     tables = {step + 1, step + 20};
-    const AttentionMetadata metadata{cu, lens, tables, 1};
+    if (longer) tables = {step + 1, step + 1, step + 20, 0};
+    const AttentionMetadata metadata{cu, lens, tables, longer ? 2 : 1};
     backend_->begin_step({tokens, positions, slots, metadata});
     backend_->replay(1, [&] {
       ++called;

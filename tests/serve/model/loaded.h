@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdlib>
 #include <memory>
 #include <numeric>
 #include <string>
@@ -26,7 +27,11 @@ inline Result<std::unique_ptr<LoadedModel>> try_load(const RunnerOptions& option
   MHUB_TRY(const auto compute, compute_for_dtype(options.dtype));
   kernels::BackendOptions backend_options;
   backend_options.compute = compute;
-  MHUB_TRY(auto backend, make_backend("cpu", backend_options));
+  backend_options.half_dtype = half_dtype(options.dtype);
+  // Where the reference results are to be reproduced: "cpu", or "cuda" with MHUB_BACKEND_PATH.
+  const char* device = std::getenv("MHUB_TEST_DEVICE");
+  const char* library = std::getenv("MHUB_BACKEND_PATH");
+  MHUB_TRY(auto backend, make_backend(device ? device : "cpu", backend_options, library ? library : ""));
   return LoadedModel::load(std::move(backend), options);
 }
 

@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <memory>
+
+#include "cli.h"
+#include "hub_config.h"
+#include "mhub/base/bytes.h"
+#include "mhub/formats/model_config.h"
+#include "mhub/model/backend_choice.h"
+#include "step_bench.h"
+#include "table.h"
+
+namespace mhub::apps {
+namespace fs = std::filesystem;
+namespace {
+
+struct BenchOptions {
+  std::string model, device = "auto", dtype = "auto", load_format = "auto";
+  std::vector<int64_t> batches = {1, 8, 32, 64, 128, 256}, prefills = {1024, 4096};
+  int64_t prompt_tokens = 1024, steps = 64, block_size = 16, max_num_batched_tokens = 8192;
+  double gpu_memory_utilization = 0.9;
+  int num_threads = 0;
+};
+
+// A path, or an installed model by name. For dummy weights a directory with a config.json will do.
+Result<fs::path> find_model(const BenchOptions& options) {
+  std::error_code error;
+  if (!fs::exists(options.model, error)) {
+    MHUB_TRY(const auto library, open_library());
+    MHUB_TRY(const auto found, library->find(options.model));
+    return fs::path(found.path);
+  }
+  if (options.load_format == "dummy" && fs::exists(fs::path(options.model) / "config.json", error))
+    return fs::path(options.model);
+  MHUB_TRY(const auto location, formats::locate_model(options.model));
+  return location.path;
+}
+
+Result<std::unique_ptr<model::LoadedModel>> load(const BenchOptions& options, double* bytes_per_second) {
+  MHUB_TRY(const fs::path path, find_model(options));
+  kernels::BackendOptions backend_options;
+  MHUB_TRY(backend_options.compute, model::compute_for_dtype(options.dtype));
+  backend_options.half_dtype = model::half_dtype(options.dtype);
+  backend_options.num_threads = options.num_threads;
+  MHUB_TRY(auto backend, model::make_backend(options.device, backend_options, env("MHUB_BACKEND_PATH")));
+  *bytes_per_second = measure_copy_bandwidth(*backend);
+  model::RunnerOptions runner;
+  runner.model = path;
+  runner.dtype = options.dtype;
+  runner.load_format = options.load_format == "dummy" ? model::LoadFormat::kDummy : model::LoadFormat::kAuto;
+  runner.block_size = options.block_size;
+  runner.max_num_seqs = *std::max_element(options.batches.begin(), options.batches.end());
+  const int64_t longest =
+      options.prefills.empty() ? 0 : *std::max_element(options.prefills.begin(), options.prefills.end());
+  runner.max_model_len = std::max(options.prompt_tokens + options.steps + StepBench::kWarmup, longest + 1);
+  runner.max_num_batched_tokens = options.max_num_batched_tokens;
+  runner.gpu_memory_utilization = options.gpu_memory_utilization;
+  return model::LoadedModel::load(std::move(backend), runner);
+}
+
+std::string milliseconds(double seconds) {
+  return fmt::format("{:.3f}", seconds * 1e3);
+}
+
+Result<void> bench(const Cli& cli, const BenchOptions& options) {
+  if (options.batches.empty()) return Error{ErrorCode::kUsage, "--batch names no batch", "give at least one", "batch"};
+  double bandwidth = 0;
+  const auto started = std::chrono::steady_clock::now();
+  MHUB_TRY(const auto model, load(options, &bandwidth));
+  const double load_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
+  StepBench bench(*model, options.prompt_tokens);
+  Json result{{"model", options.model},
+              {"device", model->plan().device},
+              {"compute", model->plan().compute},
+              {"load_seconds", load_seconds},
+              {"weights_bytes", model->plan().weights_bytes},
+              {"kv_bytes", model->plan().kv_bytes},
+              {"copy_bytes_per_second", bandwidth},
+              {"prompt_tokens", options.prompt_tokens},
+              {"decode", Json::array()},
+              {"prefill", Json::array()}};
+  Table decode({{"BATCH", true},
+                {"MEDIAN MS", true},
+                {"P99 MS", true},
+                {"TOKENS/S", true},
+                {"FLOOR MS", true},
+                {"OF FLOOR", true}});
+  for (const int64_t batch : options.batches) {
+    if (cli.stop_token().stop_requested()) return Error{ErrorCode::kInterrupted, "interrupted", "", ""};
+    MHUB_TRY(const StepTimes times, bench.decode(batch, options.steps));
+    const double floor = bandwidth > 0 ? static_cast<double>(times.bytes_read) / bandwidth : 0;
+    result["decode"].push_back({{"batch", batch},
+                                {"median_seconds", times.median},
+                                {"p99_seconds", times.p99},
+                                {"bytes_read", times.bytes_read},
+                                {"floor_seconds", floor}});
+    decode.add({std::to_string(batch), milliseconds(times.median), milliseconds(times.p99),
+                fmt::format("{:.0f}", static_cast<double>(batch) / times.median), milliseconds(floor),
+                fmt::format("{:.2f}", times.median / floor)});
+  }
+  Table prefill({{"TOKENS", true}, {"MEDIAN MS", true}, {"TOKENS/S", true}});
+  for (const int64_t tokens : options.prefills) {
+    if (cli.stop_token().stop_requested()) return Error{ErrorCode::kInterrupted, "interrupted", "", ""};
+    if (tokens == 0) continue;
+    MHUB_TRY(const double seconds, bench.prefill(tokens, options.max_num_batched_tokens));
+    result["prefill"].push_back({{"tokens", tokens}, {"median_seconds", seconds}});
+    prefill.add(
+        {std::to_string(tokens), milliseconds(seconds), fmt::format("{:.0f}", static_cast<double>(tokens) / seconds)});
+  }
+  if (cli.json()) {
+    cli.print_json(result);
+    return {};
+  }
+  cli.print_line(fmt::format("{} on {}, {}; loaded in {:.2f} s; copies move {}/s\n", options.model,
+                             model->plan().device, model->plan().compute, load_seconds,
+                             human_bytes(static_cast<uint64_t>(bandwidth))));
+  cli.print_line(
+      fmt::format("decode, {} tokens of context\n{}", options.prompt_tokens, decode.text(cli.stdout_is_terminal())));
+  if (!options.prefills.empty())
+    cli.print_line(fmt::format("\nprefill of one sequence\n{}", prefill.text(cli.stdout_is_terminal())));
+  return {};
+}
+
+}  // namespace
+
+void add_bench(Cli& cli) {
+  const auto options = std::make_shared<BenchOptions>();
+  CLI::App* command = cli.command(
+      "bench", "Measure a model's steps on this machine: decode by batch, prefill by length",
+      "  mhub bench HuggingFaceTB/SmolLM2-135M-Instruct\n"
+      "  mhub bench ./llama-8b --load-format dummy --device cuda --batch 1,32,256 --prefill 1024,4096 --json",
+      [&cli, options] { return bench(cli, *options); });
+  command->add_option("MODEL", options->model, "Installed model, directory or GGUF file")->required();
+  command->add_option("--batch", options->batches, "Sequences that decode together")
+      ->delimiter(',')
+      ->check(CLI::Range(1, 4096))
+      ->capture_default_str();
+  command->add_option("--prefill", options->prefills, "Prompt lengths to time; 0 = none")
+      ->delimiter(',')
+      ->check(CLI::Range(0, 1 << 24))
+      ->capture_default_str();
+  command->add_option("--prompt-tokens", options->prompt_tokens, "Context of each decoding sequence")
+      ->check(CLI::Range(1, 1 << 24))
+      ->capture_default_str();
+  command->add_option("--steps", options->steps, "Steps timed per batch")
+      ->check(CLI::Range(4, 100000))
+      ->capture_default_str();
+  command->add_option("--max-num-batched-tokens", options->max_num_batched_tokens, "Tokens computed in one step")
+      ->check(CLI::Range(1, 1 << 20))
+      ->capture_default_str();
+  command->add_option("--block-size", options->block_size, "Tokens of a KV block")
+      ->check(CLI::IsMember({8, 16, 32, 64, 128}))
+      ->capture_default_str();
+  command
+      ->add_option("--gpu-memory-utilization", options->gpu_memory_utilization,
+                   "Share of the device's memory for weights and KV cache")
+      ->check(CLI::Range(0.01, 1.0))
+      ->capture_default_str();
+  command->add_option("--dtype", options->dtype, "As in `mhub serve`")
+      ->check(CLI::IsMember({"auto", "half", "float16", "bfloat16", "float", "float32"}))
+      ->capture_default_str();
+  command->add_option("--device", options->device, "Where to compute")
+      ->check(CLI::IsMember({"auto", "cpu", "cuda"}))
+      ->capture_default_str();
+  command->add_option("--load-format", options->load_format, "dummy = random weights")
+      ->check(CLI::IsMember({"auto", "dummy"}))
+      ->capture_default_str();
+  command->add_option("--threads", options->num_threads, "CPU threads; 0 = one per physical core")
+      ->check(CLI::Range(0, 1024))
+      ->capture_default_str();
+  cli.add_json_flag(command);
+}
+
+}  // namespace mhub::apps
