@@ -85,7 +85,8 @@ TEST_F(Cli, ImportListShowVerifyRemove) {
   std::vector<std::string> keys;
   for (const auto& [key, value] : model.items()) keys.push_back(key);
   EXPECT_THAT(keys, ::testing::UnorderedElementsAre("name", "source", "revision", "commit", "path", "bytes", "files",
-                                                    "format", "quantization", "architecture", "aliases", "verified"));
+                                                    "format", "quantization", "architecture", "aliases", "verified",
+                                                    "pinned", "complete"));
   EXPECT_EQ(model["name"], "local/tiny");
   EXPECT_EQ(model["source"], "local");
   EXPECT_EQ(model["path"], path);
