@@ -126,6 +126,7 @@ Result<std::unique_ptr<LoadedModel>> LoadedModel::load(std::unique_ptr<kernels::
   }
   const WeightLoader loader(*backend, *opened.checkpoint);
   MHUB_TRY(parts.model, opened.architecture->load(config, loader));
+  opened.checkpoint->drop_pages();
   MHUB_TRY(parts.workspace, Workspace::make(*backend, config, parts.workspace_size));
   parts.cache = backend->make_kv_cache(parts.kv_shape, parts.kv_dtype);
   if (!parts.cache) {

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <fstream>
 
 #include "mhub/formats/gguf.h"
 #include "mhub/formats/tensor_table.h"
@@ -39,6 +40,34 @@ TEST(MappedFile, MapsARegularFile) {
   write_file(dir / "empty", "");
   ASSERT_TRUE(MappedFile::open(dir / "empty"));
   EXPECT_TRUE((*MappedFile::open(dir / "empty"))->bytes().empty());
+}
+
+// Resident bytes of this process's mappings of `path`.
+uint64_t resident_bytes(const std::filesystem::path& path) {
+  std::ifstream smaps("/proc/self/smaps");
+  uint64_t total = 0;
+  bool inside = false;
+  for (std::string line; std::getline(smaps, line);) {
+    if (line.find('-') < line.find(' ')) inside = line.ends_with(path.string());
+    if (inside && line.starts_with("Rss:")) total += std::stoull(line.substr(4)) << 10;
+  }
+  return total;
+}
+
+TEST(MappedFile, DroppedPagesAreStillReadable) {
+  const TempDir dir;
+  const std::string content(size_t{4} << 20, 'x');
+  write_file(dir / "a", content);
+  const auto file = MappedFile::open(dir / "a");
+  ASSERT_TRUE(file) << file.error().message;
+  const auto as_text = [&] {
+    return std::string_view(reinterpret_cast<const char*>((*file)->bytes().data()), (*file)->bytes().size());
+  };
+  EXPECT_EQ(as_text(), content);
+  EXPECT_EQ(resident_bytes(dir / "a"), content.size());
+  (*file)->drop_pages();
+  EXPECT_EQ(resident_bytes(dir / "a"), 0u);
+  EXPECT_EQ(as_text(), content);
 }
 
 TEST(MappedFile, RefusesWhatIsNoRegularFile) {  // F03

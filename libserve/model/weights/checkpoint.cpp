@@ -110,6 +110,10 @@ std::vector<float> Checkpoint::floats(std::string_view name) const {
   return values;
 }
 
+void Checkpoint::drop_pages() const {
+  for (const auto& file : files_) file->drop_pages();
+}
+
 uint64_t Checkpoint::total_bytes() const {
   uint64_t total = 0;
   for (const auto& [name, weight] : weights_) total += weight.bytes;

@@ -48,6 +48,8 @@ class Checkpoint {
   std::vector<float> floats(std::string_view name) const;
   // The model's bytes stay in memory (mapped files) as long as this object does.
   bool in_place() const { return !dummy_; }
+  // Once everything is repacked: what was read for that leaves the process's resident memory.
+  void drop_pages() const;
   uint64_t total_bytes() const;                              // in the model's files
   uint64_t bytes_on(const kernels::Backend& backend) const;  // once loaded there
   // Rows of q_proj and k_proj are in interleaved rope order (GGUF files of the llama family).

@@ -19,6 +19,8 @@ class MappedFile {
   MappedFile& operator=(const MappedFile&) = delete;
   std::span<const std::byte> bytes() const { return bytes_; }
   const std::filesystem::path& path() const { return path_; }
+  // Gives back the memory of what was read so far: the bytes stay readable, and come from the page cache again.
+  void drop_pages() const;
 
  private:
   MappedFile() = default;
