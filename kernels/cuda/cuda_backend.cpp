@@ -2,9 +2,7 @@
 #include "cuda/cuda_backend.h"
 
 #include <algorithm>
-#include <array>
 
-#include "cuda/argmax.h"
 #include "cuda/convert.h"
 #include "cuda/elementwise.h"
 #include "cuda/kv_cache.h"
@@ -116,26 +114,6 @@ int64_t CudaBackend::replay_rows(int64_t rows) const {
   }
   const int64_t step = rows <= 256 ? 8 : 32;
   return (rows + step - 1) / step * step;
-}
-
-bool CudaBackend::sample(std::span<int32_t> out, TensorView logits, std::span<const SampleSpec> specs) {
-  const auto drawn = [](const SampleSpec& spec) { return spec.temperature > 0.0f; };
-  if (std::any_of(specs.begin(), specs.end(), drawn)) return false;
-  const size_t rows = out.size();
-  if (sampled_on_host_.bytes() < rows * sizeof(int32_t)) {
-    const size_t room = std::max<size_t>(rows, 512);
-    sampled_ = DeviceMemory::allocate(room * sizeof(int32_t));
-    best_ = DeviceMemory::allocate(room * sizeof(unsigned long long));
-    sampled_on_host_ = PinnedMemory(room * sizeof(int32_t));
-    check(cudaMemsetAsync(best_.as<>(), 0, best_.bytes(), stream_.get()), "sample");
-  }
-  argmax(sampled_.as<int32_t>(), best_.as<unsigned long long>(), logits, stream_.get());
-  check(cudaMemcpyAsync(sampled_on_host_.as<void>(), sampled_.as<>(), rows * sizeof(int32_t), cudaMemcpyDeviceToHost,
-                        stream_.get()),
-        "sample", {logits.rows, logits.cols});
-  check(cudaStreamSynchronize(stream_.get()), "a step up to its sampling", {logits.rows, logits.cols});
-  std::copy_n(sampled_on_host_.as<int32_t>(), rows, out.begin());
-  return true;
 }
 
 void CudaBackend::embedding(TensorView out, std::span<const int32_t> ids, const PreparedWeight& table) {

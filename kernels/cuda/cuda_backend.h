@@ -6,6 +6,7 @@
 #include <string>
 #include <unordered_map>
 
+#include "cuda/device_sampler.h"
 #include "cuda/linear.h"
 #include "cuda/paged_attention.h"
 #include "cuda/resources.h"
@@ -43,7 +44,10 @@ class CudaBackend final : public Backend {
   void begin_step(const StepInputs& inputs) override { inputs_.begin(inputs); }
   int64_t replay_rows(int64_t rows) const override;
   void replay(uint64_t shape, const std::function<void()>& operations) override { graphs_.run(shape, operations); }
-  bool sample(std::span<int32_t> out, TensorView logits, std::span<const SampleSpec> specs) override;
+  bool sample(std::span<int32_t> out, TensorView logits, std::span<const SampleSpec> specs) override {
+    sampler_.run(out, logits, specs);
+    return true;
+  }
 
   void embedding(TensorView out, std::span<const int32_t> ids, const PreparedWeight& table) override;
   void rms_norm(TensorView out, TensorView x, const float* weight, float eps) override;
@@ -80,13 +84,12 @@ class CudaBackend final : public Backend {
   StepGraphs graphs_{stream_.get(), inputs_};
   Linear linear_{stream_.get()};
   PagedAttention attention_{stream_.get(), inputs_};
+  DeviceSampler sampler_{stream_.get()};
   WeightLoader loader_;
   // Biases (buffers of float32) in the type of the activations, made when first used. Shared with the allocations,
   // which may outlive the back end and take their entry out.
   using BiasCopies = std::unordered_map<const void*, DeviceMemory>;
   std::shared_ptr<BiasCopies> biases_ = std::make_shared<BiasCopies>();
-  DeviceMemory sampled_, best_;  // [rows]
-  PinnedMemory sampled_on_host_;
 };
 
 }  // namespace mhub::kernels::cuda

@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "cuda/plain_linear.h"
+#include "cuda/skinny_linear.h"
 
 namespace mhub::kernels::cuda {
 namespace {
@@ -14,7 +15,7 @@ constexpr size_t kWorkspaceBytes = size_t{64} << 20;
 constexpr size_t kFlushBytes = size_t{128} << 20;
 constexpr int64_t kMeasuredRows = 512;  // products of at most so many rows get a measured algorithm
 constexpr int kCandidates = 12;
-constexpr int kRounds = 3;
+constexpr int kRounds = 5;
 constexpr size_t kMaxPlans = 4096;
 
 cudaDataType_t type_of(DType dtype) {
@@ -42,6 +43,7 @@ struct Linear::Plan {
   cublasLtMatrixLayout_t weight = nullptr, x = nullptr, out = nullptr;
   cublasLtMatmulAlgo_t algorithm{};
   bool plain = false;  // cuBLASLt has no algorithm for this shape
+  int skinny = -1;     // variant of skinny_linear() that beats cuBLASLt's algorithms; -1 = none
 
   Plan(const TensorView& o, const TensorView& i, const TensorView& w, bool bias) {
     const cudaDataType_t in = type_of(w.dtype), result = type_of(o.dtype);
@@ -93,16 +95,15 @@ cublasStatus_t Linear::multiply(const Plan& plan, const cublasLtMatmulAlgo_t& al
                         plan.out, out.data, plan.out, &algorithm, workspace_.as<>(), workspace_.bytes(), stream_);
 }
 
-float Linear::measure(const Plan& plan, const cublasLtMatmulAlgo_t& algorithm, TensorView out, TensorView x,
-                      TensorView weight) {
+template <class F>
+float Linear::measure(F multiply_once) {
   std::array<float, kRounds> times{};
   for (float& time : times) {
     if (flush_) check(cudaMemsetAsync(flush_.as<>(), 0, flush_.bytes(), stream_), "measure linear");
     check(cudaEventRecord(begin_.get(), stream_), "measure linear");
-    if (multiply(plan, algorithm, out, x, weight) != CUBLAS_STATUS_SUCCESS)
-      return std::numeric_limits<float>::infinity();
+    if (!multiply_once()) return std::numeric_limits<float>::infinity();
     check(cudaEventRecord(end_.get(), stream_), "measure linear");
-    check(cudaEventSynchronize(end_.get()), "measure linear", {x.rows, weight.rows, weight.cols});
+    check(cudaEventSynchronize(end_.get()), "measure linear");
     check(cudaEventElapsedTime(&time, begin_.get(), end_.get()), "measure linear");
   }
   std::sort(times.begin(), times.end());
@@ -141,15 +142,26 @@ void Linear::choose_algorithm(Plan& plan, TensorView out, TensorView x, TensorVi
   plan.algorithm = found[0].algo;
   cudaStreamCaptureStatus capturing = cudaStreamCaptureStatusNone;
   check(cudaStreamIsCapturing(stream_, &capturing), "linear");
-  if (!measured || count == 1 || capturing != cudaStreamCaptureStatusNone) return;
+  if (!measured || capturing != cudaStreamCaptureStatusNone) return;
   if (!flush_) flush_ = DeviceMemory::allocate(kFlushBytes);  // without it, measured with a warm cache
   plan.set_bias(bias);
   float best = std::numeric_limits<float>::infinity();
   for (int i = 0; i < count; ++i) {
-    const float time = measure(plan, found[static_cast<size_t>(i)].algo, out, x, weight);
+    const cublasLtMatmulAlgo_t& algorithm = found[static_cast<size_t>(i)].algo;
+    const float time = measure([&] { return multiply(plan, algorithm, out, x, weight) == CUBLAS_STATUS_SUCCESS; });
     if (time >= best * 0.98f) continue;  // a tie stays with what cuBLASLt ranks higher
     best = time;
-    plan.algorithm = found[static_cast<size_t>(i)].algo;
+    plan.algorithm = algorithm;
+  }
+  if (!skinny_linear_fits(out, x, weight)) return;
+  for (int variant = 0; variant < kSkinnyVariants; ++variant) {
+    const float time = measure([&] {
+      skinny_linear(out, x, weight, bias, {.variant = variant, .overlapped = false}, stream_);
+      return true;
+    });
+    if (time >= best) continue;
+    best = time;
+    plan.skinny = variant;
   }
 }
 
@@ -170,6 +182,7 @@ void Linear::run(TensorView out, TensorView x, TensorView weight, const void* bi
   if (out.rows == 0 || out.cols == 0) return;
   const Plan& plan = plan_for(out, x, weight, bias);
   if (plan.plain) return plain_linear(out, x, weight, bias, stream_);
+  if (plan.skinny >= 0) return skinny_linear(out, x, weight, bias, {.variant = plan.skinny}, stream_);
   plan.set_bias(bias);
   check_lt(multiply(plan, plan.algorithm, out, x, weight), "linear", {x.rows, x.cols, weight.rows});
 }

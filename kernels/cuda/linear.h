@@ -12,8 +12,8 @@
 
 namespace mhub::kernels::cuda {
 
-// out = x * W^T + bias by cuBLASLt. Which of its algorithms multiplies a shape is decided the first time that shape
-// comes, by measurement for the few rows of decoding, and kept.
+// out = x * W^T + bias by cuBLASLt or skinny_linear(). Which algorithm multiplies a shape is decided the first time
+// that shape comes, by measurement for the few rows of decoding, and kept.
 class Linear {
  public:
   explicit Linear(cudaStream_t stream);
@@ -28,8 +28,8 @@ class Linear {
   void choose_algorithm(Plan& plan, TensorView out, TensorView x, TensorView weight, const void* bias);
   cublasStatus_t multiply(const Plan& plan, const cublasLtMatmulAlgo_t& algorithm, TensorView out, TensorView x,
                           TensorView weight) const;
-  float measure(const Plan& plan, const cublasLtMatmulAlgo_t& algorithm, TensorView out, TensorView x,
-                TensorView weight);
+  template <class F>
+  float measure(F multiply_once);
 
   cudaStream_t stream_;
   cublasLtHandle_t handle_ = nullptr;

@@ -71,7 +71,8 @@ void PagedAttention::run_fast(Planned& planned, TensorView out, TensorView q, co
   batch.max_blocks = static_cast<int>(arrays.table_stride);
   batch.num_seqs = static_cast<int>(arrays.sequences);
   batch.num_tokens = static_cast<int>(q.rows);
-  if (!inputs_.announced(metadata) || planned.epoch != inputs_.epoch()) {
+  const bool plan = !inputs_.announced(metadata) || planned.epoch != inputs_.epoch();
+  if (plan) {
     PlanOptions plan_options;
     plan_options.window = static_cast<int>(options.window);
     check(plan_attention(planned.setup, batch, plan_options, planned.plan.as<>(), stream_), "plan_attention",
@@ -89,9 +90,12 @@ void PagedAttention::run_fast(Planned& planned, TensorView out, TensorView q, co
   call.sinks = options.sinks;
   call.plan = planned.plan.as<>();
   call.scratch = scratch_.as<>();
+  // Behind the rotation, which writes this step's keys and values and nothing else of the cache.
+  call.overlap_previous = !plan && planned.setup.compute_major >= 9;
   const Kinds kinds = kinds_of(metadata, planned.setup.shape.group());
   if (kinds.decode)
     check(attention_decode(planned.setup, batch, call, stream_), "attention_decode", {arrays.sequences, q.cols});
+  call.overlap_previous = call.overlap_previous && !kinds.decode;
   if (kinds.prefill)
     check(attention_prefill(planned.setup, batch, call, stream_), "attention_prefill", {q.rows, q.cols});
 }

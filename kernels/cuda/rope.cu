@@ -2,6 +2,7 @@
 #include "cuda/rope.h"
 
 #include "cuda/element.cuh"
+#include "cuda/launch.cuh"
 
 namespace mhub::kernels::cuda {
 namespace {
@@ -23,6 +24,7 @@ struct Args {
 // A warp per head of a token: query heads, then key heads, then value heads.
 template <class T, bool kInterleaved>
 __global__ void __launch_bounds__(kWarps * 32) rope_kernel(Args a) {
+  wait_for_predecessor();
   const int per_token = a.heads + a.planes;
   const int64_t item = static_cast<int64_t>(blockIdx.x) * kWarps + threadIdx.x / 32;
   const int lane = threadIdx.x % 32;
@@ -99,7 +101,7 @@ void rope_and_write_kv(const RopeArgs& args, const CudaKvCache& cache, int64_t l
   for_element(cache.dtype(), kName, [&](auto tag) {
     using T = typename decltype(tag)::type;
     auto* kernel = args.style == RopeStyle::kInterleaved ? rope_kernel<T, true> : rope_kernel<T, false>;
-    kernel<<<grid, kWarps * 32, 0, stream>>>(a);
+    launch_overlapped(kernel, grid, kWarps * 32, stream, a);
   });
   check_launch(kName, {tokens, args.q.cols, args.k.cols});
 }

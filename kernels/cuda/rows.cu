@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "cuda/element.cuh"
+#include "cuda/launch.cuh"
 
 namespace mhub::kernels::cuda {
 namespace {
@@ -40,6 +41,7 @@ struct NormArgs {
 // A block per row; each thread keeps its vectors in registers between the sum and the scaling.
 template <class T, bool kAdd>
 __global__ void __launch_bounds__(kMaxThreads) norm_vectors(NormArgs a) {
+  wait_for_predecessor();
   constexpr int kSize = Vec<T>::kSize;
   const int64_t row = blockIdx.x;
   const auto* x = reinterpret_cast<const Vec<T>*>(static_cast<const T*>(a.x) + row * a.x_stride);
@@ -76,6 +78,7 @@ __global__ void __launch_bounds__(kMaxThreads) norm_vectors(NormArgs a) {
 
 template <class T, bool kAdd>
 __global__ void __launch_bounds__(kMaxThreads) norm_elements(NormArgs a) {
+  wait_for_predecessor();
   const int64_t row = blockIdx.x;
   const T* x = static_cast<const T*>(a.x) + row * a.x_stride;
   T* residual = static_cast<T*>(a.residual) + row * a.residual_stride;
@@ -104,14 +107,15 @@ void launch_norm(const NormArgs& a, int64_t rows, cudaStream_t stream) {
                        (!kAdd || vectors_fit<T>(a.residual, a.residual_stride, a.cols)) &&
                        a.cols <= kSize * kHeldVectors * kMaxThreads;
   if (vectors)
-    norm_vectors<T, kAdd><<<grid, threads_for(a.cols / kSize), 0, stream>>>(a);
+    launch_overlapped(norm_vectors<T, kAdd>, grid, threads_for(a.cols / kSize), stream, a);
   else
-    norm_elements<T, kAdd><<<grid, threads_for(a.cols), 0, stream>>>(a);
+    launch_overlapped(norm_elements<T, kAdd>, grid, threads_for(a.cols), stream, a);
 }
 
 // A warp per head of a row.
 template <class T>
 __global__ void head_norm(T* x, const float* weight, int64_t rows, int64_t stride, int heads, int dim, float eps) {
+  wait_for_predecessor();
   const int64_t item = (static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x) / 32;
   const int lane = threadIdx.x % 32;
   if (item >= rows * heads) return;
@@ -131,6 +135,7 @@ __device__ float silu(float x) {
 template <class T>
 __global__ void silu_mul_vectors(T* out, const T* gate_up, int64_t out_stride, int64_t in_stride, int cols,
                                  int64_t items) {
+  wait_for_predecessor();
   constexpr int kSize = Vec<T>::kSize;
   const int64_t item = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
   if (item >= items) return;
@@ -148,6 +153,7 @@ __global__ void silu_mul_vectors(T* out, const T* gate_up, int64_t out_stride, i
 template <class T>
 __global__ void silu_mul_elements(T* out, const T* gate_up, int64_t out_stride, int64_t in_stride, int cols,
                                   int64_t items) {
+  wait_for_predecessor();
   const int64_t item = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
   if (item >= items) return;
   const int64_t row = item / cols, at = item % cols;
@@ -158,6 +164,7 @@ __global__ void silu_mul_elements(T* out, const T* gate_up, int64_t out_stride, 
 template <class T>
 __global__ void take_rows_kernel(T* out, const T* table, const int32_t* ids, int64_t out_stride, int64_t table_stride,
                                  int64_t table_rows, int cols, bool vectors) {
+  wait_for_predecessor();
   const int32_t id = ids[blockIdx.x];
   const bool known = id >= 0 && id < table_rows;
   T* to = out + blockIdx.x * out_stride;
@@ -202,8 +209,8 @@ void head_rms_norm(TensorView x, int64_t head_dim, const float* weight, float ep
   const auto grid = static_cast<unsigned>((x.rows * heads * 32 + kThreads - 1) / kThreads);
   for_element(x.dtype, "head_rms_norm", [&](auto tag) {
     using T = typename decltype(tag)::type;
-    head_norm<T><<<grid, kThreads, 0, stream>>>(static_cast<T*>(x.data), weight, x.rows, x.stride, heads,
-                                                static_cast<int>(head_dim), eps);
+    launch_overlapped(head_norm<T>, grid, kThreads, stream, static_cast<T*>(x.data), weight, x.rows, x.stride, heads,
+                      static_cast<int>(head_dim), eps);
   });
   check_launch("head_rms_norm", {x.rows, x.cols, head_dim});
 }
@@ -220,8 +227,8 @@ void silu_mul(TensorView out, TensorView gate_up, cudaStream_t stream) {
     const int64_t items = out.rows * out.cols / (vectors ? Vec<T>::kSize : 1);
     const auto grid = static_cast<unsigned>((items + kThreads - 1) / kThreads);
     auto* kernel = vectors ? silu_mul_vectors<T> : silu_mul_elements<T>;
-    kernel<<<grid, kThreads, 0, stream>>>(static_cast<T*>(out.data), static_cast<const T*>(gate_up.data), out.stride,
-                                          gate_up.stride, static_cast<int>(out.cols), items);
+    launch_overlapped(kernel, grid, kThreads, stream, static_cast<T*>(out.data), static_cast<const T*>(gate_up.data),
+                      out.stride, gate_up.stride, static_cast<int>(out.cols), items);
   });
   check_launch("silu_mul", {out.rows, out.cols});
 }
@@ -235,9 +242,9 @@ void take_rows(TensorView out, TensorView table, const int32_t* ids, cudaStream_
     const bool vectors =
         vectors_fit<T>(out.data, out.stride, out.cols) && vectors_fit<T>(table.data, table.stride, out.cols);
     const int threads = threads_for(vectors ? out.cols / Vec<T>::kSize : out.cols);
-    take_rows_kernel<T><<<static_cast<unsigned>(out.rows), threads, 0, stream>>>(
-        static_cast<T*>(out.data), static_cast<const T*>(table.data), ids, out.stride, table.stride, table.rows,
-        static_cast<int>(out.cols), vectors);
+    launch_overlapped(take_rows_kernel<T>, static_cast<unsigned>(out.rows), threads, stream, static_cast<T*>(out.data),
+                      static_cast<const T*>(table.data), ids, out.stride, table.stride, table.rows,
+                      static_cast<int>(out.cols), vectors);
   });
   check_launch("take_rows", {out.rows, out.cols});
 }

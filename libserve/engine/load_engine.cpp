@@ -7,6 +7,7 @@
 #include <fstream>
 #include <random>
 
+#include "mhub/base/bytes.h"
 #include "mhub/model/backend_choice.h"
 
 namespace mhub::engine {
@@ -60,6 +61,10 @@ ModelInfo describe(const model::LoadedModel& model, const std::string& why_cpu) 
     info.notices.push_back(
         fmt::format("max_model_len is lowered to {}, which is what the KV cache of {} blocks of {} holds",
                     plan.max_model_len, plan.num_blocks, plan.block_size));
+  }
+  if (plan.weights_expanded) {
+    info.notices.push_back(fmt::format("quantized weights are expanded to {} at load: {} of device memory",
+                                       plan.compute, human_bytes(plan.weights_bytes)));
   }
   return info;
 }

@@ -111,6 +111,7 @@ Result<std::unique_ptr<LoadedModel>> LoadedModel::load(std::unique_ptr<kernels::
   MHUB_TRY(parts.plan, plan_memory(demand, options, device));
   parts.plan.kv_dtype = kernels::dtype_info(parts.kv_dtype).name;
   parts.plan.device = device.description;
+  parts.plan.weights_expanded = opened.checkpoint->expanded_on(*backend);
   parts.plan.compute = compute_name(*backend);
   parts.kv_shape.num_blocks = parts.plan.num_blocks;
   parts.sampled_vocab =

@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "mhub/base/check.h"
 #include "weights/tensor_check.h"
 
@@ -129,6 +131,16 @@ uint64_t Checkpoint::bytes_on(const kernels::Backend& backend) const {
                               : backend.prepared_bytes(source, weight.bytes);
   }
   return total;
+}
+
+bool Checkpoint::expanded_on(const kernels::Backend& backend) const {
+  return std::any_of(weights_.begin(), weights_.end(), [&](const auto& named) {
+    const CheckpointWeight& weight = named.second;
+    const auto dtype = weight.source.dtype;
+    const bool quantized =
+        kernels::is_block_type(dtype) || dtype == kernels::DType::kU4 || dtype == kernels::DType::kI8;
+    return quantized && backend.prepared_bytes(weight.source, weight.bytes) > weight.bytes;
+  });
 }
 
 }  // namespace mhub::model

@@ -52,6 +52,8 @@ class Checkpoint {
   void drop_pages() const;
   uint64_t total_bytes() const;                              // in the model's files
   uint64_t bytes_on(const kernels::Backend& backend) const;  // once loaded there
+  // Whether some weight that is quantized in the file is kept larger there.
+  bool expanded_on(const kernels::Backend& backend) const;
   // Rows of q_proj and k_proj are in interleaved rope order (GGUF files of the llama family).
   bool interleaved_rope() const { return interleaved_rope_; }
   // Norm weights of the Gemma families are stored with their 1 added (GGUF).

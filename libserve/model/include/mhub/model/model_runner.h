@@ -71,6 +71,7 @@ struct MemoryPlan {
   uint64_t weights_bytes = 0, workspace_bytes = 0, kv_bytes = 0;
   int64_t num_blocks = 0, block_size = 0, max_model_len = 0;
   bool max_model_len_lowered = false;
+  bool weights_expanded = false;  // quantized weights take more memory here than in their file
   std::string kv_dtype, device, compute;
 };
 
