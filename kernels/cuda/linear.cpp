@@ -3,7 +3,9 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <limits>
+#include <vector>
 
 #include "cuda/plain_linear.h"
 #include "cuda/skinny_linear.h"
@@ -13,9 +15,10 @@ namespace {
 
 constexpr size_t kWorkspaceBytes = size_t{64} << 20;
 constexpr size_t kFlushBytes = size_t{128} << 20;
-constexpr int64_t kMeasuredRows = 512;  // products of at most so many rows get a measured algorithm
 constexpr int kCandidates = 12;
-constexpr int kRounds = 5;
+constexpr size_t kRounds = 5;
+constexpr int64_t kLongRows = 1024;  // from here on a product takes long enough to be measured less often
+constexpr size_t kLongRounds = 3;
 constexpr size_t kMaxPlans = 4096;
 
 cudaDataType_t type_of(DType dtype) {
@@ -31,6 +34,14 @@ cudaDataType_t type_of(DType dtype) {
   }
 }
 
+// Row counts that share one measurement.
+int64_t bucket_of(int64_t rows) {
+  if (rows <= 8) return static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(rows)));
+  if (rows <= 64) return (rows + 7) / 8 * 8;
+  if (rows <= 512) return (rows + 63) / 64 * 64;
+  return static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(rows)));
+}
+
 void check_lt(cublasStatus_t status, const char* operation, std::initializer_list<int64_t> shape = {}) {
   if (status != CUBLAS_STATUS_SUCCESS) fail(operation, shape, cublasLtGetStatusString(status));
 }
@@ -41,9 +52,8 @@ void check_lt(cublasStatus_t status, const char* operation, std::initializer_lis
 struct Linear::Plan {
   cublasLtMatmulDesc_t operation = nullptr;
   cublasLtMatrixLayout_t weight = nullptr, x = nullptr, out = nullptr;
-  cublasLtMatmulAlgo_t algorithm{};
+  Choice choice;
   bool plain = false;  // cuBLASLt has no algorithm for this shape
-  int skinny = -1;     // variant of skinny_linear() that beats cuBLASLt's algorithms; -1 = none
 
   Plan(const TensorView& o, const TensorView& i, const TensorView& w, bool bias) {
     const cudaDataType_t in = type_of(w.dtype), result = type_of(o.dtype);
@@ -96,8 +106,8 @@ cublasStatus_t Linear::multiply(const Plan& plan, const cublasLtMatmulAlgo_t& al
 }
 
 template <class F>
-float Linear::measure(F multiply_once) {
-  std::array<float, kRounds> times{};
+float Linear::measure(size_t rounds, F multiply_once) {
+  std::vector<float> times(rounds);
   for (float& time : times) {
     if (flush_) check(cudaMemsetAsync(flush_.as<>(), 0, flush_.bytes(), stream_), "measure linear");
     check(cudaEventRecord(begin_.get(), stream_), "measure linear");
@@ -107,7 +117,7 @@ float Linear::measure(F multiply_once) {
     check(cudaEventElapsedTime(&time, begin_.get(), end_.get()), "measure linear");
   }
   std::sort(times.begin(), times.end());
-  return times[kRounds / 2];
+  return times[rounds / 2];
 }
 
 void Linear::choose_algorithm(Plan& plan, TensorView out, TensorView x, TensorView weight, const void* bias) {
@@ -130,7 +140,7 @@ void Linear::choose_algorithm(Plan& plan, TensorView out, TensorView x, TensorVi
     check_lt(cublasLtMatmulPreferenceSetAttribute(preference, attribute, &bytes, sizeof(bytes)), "linear");
   std::array<cublasLtMatmulHeuristicResult_t, kCandidates> found{};
   int count = 0;
-  const bool measured = x.rows <= kMeasuredRows && x.dtype != DType::kF32;
+  const bool measured = x.dtype != DType::kF32;
   const cublasStatus_t status =
       cublasLtMatmulAlgoGetHeuristic(handle_, plan.operation, plan.weight, plan.x, plan.out, plan.out, preference,
                                      measured ? kCandidates : 1, found.data(), &count);
@@ -139,38 +149,57 @@ void Linear::choose_algorithm(Plan& plan, TensorView out, TensorView x, TensorVi
     plan.plain = true;
     return;
   }
-  plan.algorithm = found[0].algo;
+  plan.choice.algorithm = found[0].algo;
   cudaStreamCaptureStatus capturing = cudaStreamCaptureStatusNone;
   check(cudaStreamIsCapturing(stream_, &capturing), "linear");
   if (!measured || capturing != cudaStreamCaptureStatusNone) return;
   if (!flush_) flush_ = DeviceMemory::allocate(kFlushBytes);  // without it, measured with a warm cache
   plan.set_bias(bias);
+  const size_t rounds = x.rows < kLongRows ? kRounds : kLongRounds;
   float best = std::numeric_limits<float>::infinity();
   for (int i = 0; i < count; ++i) {
     const cublasLtMatmulAlgo_t& algorithm = found[static_cast<size_t>(i)].algo;
-    const float time = measure([&] { return multiply(plan, algorithm, out, x, weight) == CUBLAS_STATUS_SUCCESS; });
+    const float time =
+        measure(rounds, [&] { return multiply(plan, algorithm, out, x, weight) == CUBLAS_STATUS_SUCCESS; });
     if (time >= best * 0.98f) continue;  // a tie stays with what cuBLASLt ranks higher
     best = time;
-    plan.algorithm = algorithm;
+    plan.choice.algorithm = algorithm;
   }
   if (!skinny_linear_fits(out, x, weight)) return;
   for (int variant = 0; variant < kSkinnyVariants; ++variant) {
-    const float time = measure([&] {
+    const float time = measure(rounds, [&] {
       skinny_linear(out, x, weight, bias, {.variant = variant, .overlapped = false}, stream_);
       return true;
     });
     if (time >= best) continue;
     best = time;
-    plan.skinny = variant;
+    plan.choice.skinny = variant;
   }
 }
 
+bool Linear::usable(const Plan& plan, const Choice& choice) const {
+  if (choice.skinny >= 0) return true;
+  cublasLtMatmulHeuristicResult_t facts{};
+  return cublasLtMatmulAlgoCheck(handle_, plan.operation, plan.weight, plan.x, plan.out, plan.out, &choice.algorithm,
+                                 &facts) == CUBLAS_STATUS_SUCCESS &&
+         facts.workspaceSize <= workspace_.bytes();
+}
+
 Linear::Plan& Linear::plan_for(TensorView out, TensorView x, TensorView weight, const void* bias) {
-  const Key key{out.cols, x.rows, x.cols, x.stride, out.stride, weight.dtype, out.dtype, bias != nullptr};
+  const auto key_for = [&](int64_t rows) {
+    return Key{out.cols, rows, x.cols, x.stride, out.stride, weight.dtype, out.dtype, bias != nullptr};
+  };
+  const Key key = key_for(x.rows), bucket = key_for(bucket_of(x.rows));
   if (const auto known = plans_.find(key); known != plans_.end()) return *known->second;
   if (plans_.size() >= kMaxPlans) plans_.clear();
   auto plan = std::make_unique<Plan>(out, x, weight, bias != nullptr);
-  choose_algorithm(*plan, out, x, weight, bias);
+  const auto chosen = choices_.find(bucket);
+  if (chosen != choices_.end() && usable(*plan, chosen->second)) {
+    plan->choice = chosen->second;
+  } else {
+    choose_algorithm(*plan, out, x, weight, bias);
+    if (!plan->plain) choices_.insert_or_assign(bucket, plan->choice);
+  }
   return *plans_.emplace(key, std::move(plan)).first->second;
 }
 
@@ -182,9 +211,9 @@ void Linear::run(TensorView out, TensorView x, TensorView weight, const void* bi
   if (out.rows == 0 || out.cols == 0) return;
   const Plan& plan = plan_for(out, x, weight, bias);
   if (plan.plain) return plain_linear(out, x, weight, bias, stream_);
-  if (plan.skinny >= 0) return skinny_linear(out, x, weight, bias, {.variant = plan.skinny}, stream_);
+  if (plan.choice.skinny >= 0) return skinny_linear(out, x, weight, bias, {.variant = plan.choice.skinny}, stream_);
   plan.set_bias(bias);
-  check_lt(multiply(plan, plan.algorithm, out, x, weight), "linear", {x.rows, x.cols, weight.rows});
+  check_lt(multiply(plan, plan.choice.algorithm, out, x, weight), "linear", {x.rows, x.cols, weight.rows});
 }
 
 }  // namespace mhub::kernels::cuda

@@ -22,6 +22,10 @@ class Linear {
   void run(TensorView out, TensorView x, TensorView weight, const void* bias);
 
  private:
+  struct Choice {
+    cublasLtMatmulAlgo_t algorithm{};
+    int skinny = -1;  // variant of skinny_linear() that beats cuBLASLt's algorithms; -1 = none
+  };
   struct Plan;
   using Key = std::tuple<int64_t, int64_t, int64_t, int64_t, int64_t, DType, DType, bool>;
   Plan& plan_for(TensorView out, TensorView x, TensorView weight, const void* bias);
@@ -29,7 +33,8 @@ class Linear {
   cublasStatus_t multiply(const Plan& plan, const cublasLtMatmulAlgo_t& algorithm, TensorView out, TensorView x,
                           TensorView weight) const;
   template <class F>
-  float measure(F multiply_once);
+  float measure(size_t rounds, F multiply_once);
+  bool usable(const Plan& plan, const Choice& choice) const;
 
   cudaStream_t stream_;
   cublasLtHandle_t handle_ = nullptr;
@@ -37,6 +42,7 @@ class Linear {
   DeviceMemory flush_;  // written between measurements, so that the weight is not found in the cache
   Event begin_{cudaEventDefault}, end_{cudaEventDefault};
   std::map<Key, std::unique_ptr<Plan>> plans_;
+  std::map<Key, Choice> choices_;  // by buckets of rows
 };
 
 }  // namespace mhub::kernels::cuda
