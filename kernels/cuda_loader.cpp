@@ -32,6 +32,9 @@ std::unique_ptr<Backend> load_cuda_backend(const BackendOptions& options, std::s
   const std::string path = library_path(search_path);
   if (std::error_code ignored; !std::filesystem::exists(path, ignored))
     return refuse("no CUDA back end: " + path + " does not exist");
+  // Asked first, because the library brings cuBLASLt along: tens of MiB and milliseconds for nothing without a driver.
+  if (dlopen("libcuda.so.1", RTLD_LAZY | RTLD_LOCAL) == nullptr)
+    return refuse("no CUDA device: this machine has no NVIDIA driver (libcuda.so.1)");
   // Never closed: CUDA's run-time library does not survive being unloaded.
   void* library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
   if (library == nullptr) return refuse("cannot load " + path + ": " + dlerror());
