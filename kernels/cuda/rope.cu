@@ -8,6 +8,7 @@ namespace mhub::kernels::cuda {
 namespace {
 
 constexpr int kWarps = 4;
+constexpr int kHeldAngles = 4;  // per lane, so that heads of up to 256 have all of theirs early
 
 struct Args {
   void* q;
@@ -24,40 +25,51 @@ struct Args {
 // A warp per head of a token: query heads, then key heads, then value heads.
 template <class T, bool kInterleaved>
 __global__ void __launch_bounds__(kWarps * 32) rope_kernel(Args a) {
-  wait_for_predecessor();
   const int per_token = a.heads + a.planes;
   const int64_t item = static_cast<int64_t>(blockIdx.x) * kWarps + threadIdx.x / 32;
   const int lane = threadIdx.x % 32;
   const int64_t token = item / per_token;
-  int head = static_cast<int>(item % per_token);
-  if (token >= a.tokens) return;
+  const int head = static_cast<int>(item % per_token);
+  const bool exists = token < a.tokens;
+
+  // What no kernel of the step writes is read before the wait.
+  const int32_t slot = exists && head >= a.heads ? a.slots[token] : 0;
+  const bool rotate = exists && head < a.heads + a.kv_heads;
+  const int half = rotate ? a.rotary_dim / 2 : 0;
+  const float* cos_sin = a.cos_sin + static_cast<int64_t>(rotate ? a.positions[token] : 0) * a.rotary_dim;
+  float cosines[kHeldAngles], sines[kHeldAngles];
+#pragma unroll
+  for (int j = 0; j < kHeldAngles; ++j) {
+    const int i = lane + 32 * j;
+    cosines[j] = i < half ? cos_sin[i] : 0.0f;
+    sines[j] = i < half ? cos_sin[half + i] : 0.0f;
+  }
+  wait_for_predecessor();
+  if (!exists || slot < 0) return;
 
   const T* from;
   T* to;
-  bool rotate = true;
   if (head < a.heads) {
     to = static_cast<T*>(a.q) + token * a.q_stride + static_cast<int64_t>(head) * a.dim;
     from = to;
   } else {
-    head -= a.heads;
-    const int32_t slot = a.slots[token];
-    if (slot < 0) return;
-    rotate = head < a.kv_heads;
-    from = rotate ? static_cast<const T*>(a.k) + token * a.k_stride + static_cast<int64_t>(head) * a.dim
-                  : static_cast<const T*>(a.v) + token * a.v_stride + static_cast<int64_t>(head - a.kv_heads) * a.dim;
-    // head counts on from keys to values, as the planes of a block do.
+    const int plane = head - a.heads;  // counts on from keys to values, as the planes of a block do
+    from = rotate ? static_cast<const T*>(a.k) + token * a.k_stride + static_cast<int64_t>(plane) * a.dim
+                  : static_cast<const T*>(a.v) + token * a.v_stride + static_cast<int64_t>(plane - a.kv_heads) * a.dim;
     to = static_cast<T*>(a.cache) + (slot / a.block_size) * a.block_elements +
-         (static_cast<int64_t>(head) * a.block_size + slot % a.block_size) * a.dim;
+         (static_cast<int64_t>(plane) * a.block_size + slot % a.block_size) * a.dim;
   }
-  const int half = rotate ? a.rotary_dim / 2 : 0;
-  const float* cos = a.cos_sin + static_cast<int64_t>(rotate ? a.positions[token] : 0) * a.rotary_dim;
-  for (int i = lane; i < half; i += 32) {
+  const auto turn = [&](int i, float c, float s) {
     const int first = kInterleaved ? 2 * i : i, second = kInterleaved ? 2 * i + 1 : i + half;
     const float x = to_float(from[first]), y = to_float(from[second]);
-    const float c = cos[i], s = cos[half + i];
     to[first] = from_float<T>(x * c - y * s);
     to[second] = from_float<T>(y * c + x * s);
+  };
+#pragma unroll
+  for (int j = 0; j < kHeldAngles; ++j) {
+    if (lane + 32 * j < half) turn(lane + 32 * j, cosines[j], sines[j]);
   }
+  for (int i = lane + 32 * kHeldAngles; i < half; i += 32) turn(i, cos_sin[i], cos_sin[half + i]);
   if (from == to) return;
   for (int i = 2 * half + lane; i < a.dim; i += 32) to[i] = from[i];
 }

@@ -41,13 +41,17 @@ struct NormArgs {
 // A block per row; each thread keeps its vectors in registers between the sum and the scaling.
 template <class T, bool kAdd>
 __global__ void __launch_bounds__(kMaxThreads) norm_vectors(NormArgs a) {
-  wait_for_predecessor();
   constexpr int kSize = Vec<T>::kSize;
   const int64_t row = blockIdx.x;
   const auto* x = reinterpret_cast<const Vec<T>*>(static_cast<const T*>(a.x) + row * a.x_stride);
   auto* residual = reinterpret_cast<Vec<T>*>(static_cast<T*>(a.residual) + row * a.residual_stride);
   auto* out = reinterpret_cast<Vec<T>*>(static_cast<T*>(a.out) + row * a.out_stride);
   const int vectors = a.cols / kSize;
+  float first_weights[kSize];  // of the vector that nearly every row's thread has one of; read before the wait
+#pragma unroll
+  for (int j = 0; j < kSize; ++j)
+    first_weights[j] = static_cast<int>(threadIdx.x) < vectors ? a.weight[threadIdx.x * kSize + j] : 0.0f;
+  wait_for_predecessor();
   Vec<T> held[kHeldVectors];
   float sum = 0;
 #pragma unroll
@@ -71,7 +75,8 @@ __global__ void __launch_bounds__(kMaxThreads) norm_vectors(NormArgs a) {
     if (i >= vectors) break;
 #pragma unroll
     for (int j = 0; j < kSize; ++j)
-      held[h].at[j] = from_float<T>(to_float(held[h].at[j]) * inverse * a.weight[i * kSize + j]);
+      held[h].at[j] =
+          from_float<T>(to_float(held[h].at[j]) * inverse * (h == 0 ? first_weights[j] : a.weight[i * kSize + j]));
     out[i] = held[h];
   }
 }

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "layers/step_batch.h"
+
+#include <gtest/gtest.h>
+
+namespace mhub::model {
+namespace {
+
+TEST(StepBatch, PaddingRowsHaveNoContextAndNoSlot) {
+  const std::vector<int32_t> ids = {7}, table = {3, 5};
+  StepBatch batch;
+  batch.clear();
+  batch.add(ids, 17, table, 16);
+  batch.pad(4);
+  batch.finish();
+  EXPECT_EQ(batch.tokens, (std::vector<int32_t>{7, 0, 0, 0}));
+  EXPECT_EQ(batch.positions, (std::vector<int32_t>{17, 0, 0, 0}));
+  EXPECT_EQ(batch.slot_mapping, (std::vector<int32_t>{5 * 16 + 1, -1, -1, -1}));
+  EXPECT_EQ(batch.cu_seqlens_q, (std::vector<int32_t>{0, 1, 2, 3, 4}));
+  EXPECT_EQ(batch.seq_lens, (std::vector<int32_t>{18, 0, 0, 0}));
+  EXPECT_EQ(batch.block_tables, (std::vector<int32_t>{3, 5, 0, 0, 0, 0, 0, 0}));
+  batch.clear();
+  batch.pad(0);
+  EXPECT_EQ(batch.num_tokens(), 0);
+}
+
+}  // namespace
+}  // namespace mhub::model
