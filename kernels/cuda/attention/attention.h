@@ -40,6 +40,7 @@ struct AttentionSetup {
   size_t decode_smem = 0;
   size_t prefill_smem = 0;
   int compute_major = 0;
+  bool wide_prefill = false;  // by warpgroup products (sm_90a)
 };
 
 // Device arrays that describe one step; the same for all its layers. Sequence s owns the query rows

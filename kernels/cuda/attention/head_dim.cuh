@@ -3,24 +3,10 @@
 #pragma once
 
 #include "cuda/attention/decode.cuh"
+#include "cuda/attention/launch.cuh"
 #include "cuda/attention/prefill.cuh"
 
 namespace mhub::kernels::cuda {
-
-inline cudaError_t launch(void (*kernel)(AttentionParams), int grid, int threads, size_t smem, bool overlap,
-                          cudaStream_t stream, const AttentionParams& params) {
-  cudaLaunchConfig_t config{};
-  config.gridDim = dim3(static_cast<unsigned>(grid));
-  config.blockDim = dim3(static_cast<unsigned>(threads));
-  config.dynamicSmemBytes = smem;
-  config.stream = stream;
-  cudaLaunchAttribute attribute{};
-  attribute.id = cudaLaunchAttributeProgrammaticStreamSerialization;
-  attribute.val.programmaticStreamSerializationAllowed = 1;
-  config.attrs = &attribute;
-  config.numAttrs = overlap ? 1 : 0;
-  return cudaLaunchKernelEx(&config, kernel, params);
-}
 
 template <int D>
 struct HeadDim {
@@ -42,8 +28,9 @@ struct HeadDim {
     setup->prefill_smem = PrefillLayout<D>::kBytes;
     if (setup->decode_smem > static_cast<size_t>(max_smem) || setup->prefill_smem > static_cast<size_t>(max_smem))
       return cudaErrorInvalidValue;
-    return setup->shape.type == AttentionType::kFloat16 ? prepare_type<__half>(setup)
-                                                        : prepare_type<__nv_bfloat16>(setup);
+    const cudaError_t error =
+        setup->shape.type == AttentionType::kFloat16 ? prepare_type<__half>(setup) : prepare_type<__nv_bfloat16>(setup);
+    return error == cudaSuccess && D == 128 ? prepare_wide_prefill(setup) : error;
   }
   static cudaError_t decode(const AttentionSetup& setup, const AttentionParams& params, bool overlap,
                             cudaStream_t stream) {
@@ -53,6 +40,7 @@ struct HeadDim {
   }
   static cudaError_t prefill(const AttentionSetup& setup, const AttentionParams& params, int tiles, bool overlap,
                              cudaStream_t stream) {
+    if (setup.wide_prefill) return wide_prefill(setup, params, tiles, overlap, stream);
     const auto kernel =
         setup.shape.type == AttentionType::kFloat16 ? prefill_kernel<__half, D> : prefill_kernel<__nv_bfloat16, D>;
     return launch(kernel, tiles * setup.shape.num_kv_heads, kPrefillThreads, setup.prefill_smem, overlap, stream,

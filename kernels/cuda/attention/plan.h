@@ -150,4 +150,9 @@ const AttentionKernels& attention_kernels_d96();
 const AttentionKernels& attention_kernels_d128();
 const AttentionKernels& attention_kernels_d256();
 
+// Prefill by warpgroup products for head_dim 128; sets wide_prefill where this build and the device have them.
+cudaError_t prepare_wide_prefill(AttentionSetup* setup);
+cudaError_t wide_prefill(const AttentionSetup& setup, const AttentionParams& params, int tiles, bool overlap,
+                         cudaStream_t stream);
+
 }  // namespace mhub::kernels::cuda

@@ -252,6 +252,13 @@ TEST_F(CudaAttention, CapturedGraphFollowsTheLengths) {
   cudaStreamDestroy(stream);
 }
 
+TEST_F(CudaAttention, HopperUsesWarpgroupProducts) {
+  AttentionSetup setup;
+  check(prepare_attention(shape(8, 2, 128), {1, 1}, &setup));
+  if (setup.compute_major != 9) GTEST_SKIP() << "not Hopper";
+  EXPECT_TRUE(setup.wide_prefill) << "built without sm_90a, or the kernel is empty";
+}
+
 TEST_F(CudaAttention, RefusesWhatNoKernelServes) {
   AttentionSetup setup;
   EXPECT_EQ(prepare_attention(shape(8, 2, 72), {1, 1}, &setup), cudaErrorInvalidValue);
