@@ -26,7 +26,7 @@ __device__ inline void warpgroup_wait() {
 // After the wait: the compiler reads the sums no earlier.
 __device__ inline void pin(float (&d)[64]) {
 #pragma unroll
-  for (float& x : d) asm volatile("" : "+f"(x)::"memory");
+  for (int i = 0; i < 64; ++i) asm volatile("" : "+f"(d[i])::"memory");
 }
 // Shared memory written by ordinary instructions becomes visible to warpgroup products.
 __device__ inline void publish_to_products() {
