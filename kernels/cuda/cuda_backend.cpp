@@ -5,6 +5,7 @@
 
 #include "cuda/convert.h"
 #include "cuda/elementwise.h"
+#include "cuda/experts.h"
 #include "cuda/kv_cache.h"
 #include "cuda/rope.h"
 #include "cuda/rows.h"
@@ -221,6 +222,26 @@ void CudaBackend::add_gated(TensorView sum, TensorView x, TensorView gate) {
 void CudaBackend::copy_heads(TensorView out, int64_t out_step, TensorView x, int64_t x_step, int64_t heads,
                              int64_t width) {
   cuda::copy_heads(out, out_step, x, x_step, heads, width, stream_.get());
+}
+
+void CudaBackend::route_experts(const ExpertRows& rows, TensorView logits, const RouterOptions& options) {
+  const auto bytes = static_cast<size_t>(std::max<int64_t>(rows.rows(), 0)) * sizeof(int32_t);
+  if (expert_choices_.bytes() < bytes) {
+    check(cudaStreamSynchronize(stream_.get()), "route_experts");
+    if (expert_choices_) inputs_.forget_recordings();  // they hold the old address
+    expert_choices_ = DeviceMemory::allocate(2 * bytes);
+    require(static_cast<bool>(expert_choices_), "route_experts", {rows.rows()}, "no memory for the choices");
+  }
+  cuda::route_experts(rows, logits, options, expert_choices_.as<int32_t>(), stream_.get());
+}
+
+void CudaBackend::grouped_linear(TensorView out, TensorView x, const ExpertRows& rows, bool by_token,
+                                 const PreparedWeight& stacked, const float* bias) {
+  cuda::grouped_linear(out, x, rows, by_token, as_cuda(stacked).view(), bias, stream_.get());
+}
+
+void CudaBackend::combine_experts(TensorView out, TensorView x, const ExpertRows& rows) {
+  cuda::combine_experts(out, x, rows, stream_.get());
 }
 
 void CudaBackend::gather_rows(TensorView out, TensorView x, std::span<const int32_t> rows) {

@@ -71,6 +71,10 @@ class CudaBackend final : public Backend {
   void add_gated(TensorView sum, TensorView x, TensorView gate) override;
   void copy_heads(TensorView out, int64_t out_step, TensorView x, int64_t x_step, int64_t heads,
                   int64_t width) override;
+  void route_experts(const ExpertRows& rows, TensorView logits, const RouterOptions& options) override;
+  void grouped_linear(TensorView out, TensorView x, const ExpertRows& rows, bool by_token,
+                      const PreparedWeight& stacked, const float* bias) override;
+  void combine_experts(TensorView out, TensorView x, const ExpertRows& rows) override;
 
  private:
   class Allocation;
@@ -86,6 +90,7 @@ class CudaBackend final : public Backend {
   PagedAttention attention_{stream_.get(), inputs_};
   DeviceSampler sampler_{stream_.get()};
   WeightLoader loader_;
+  DeviceMemory expert_choices_;  // of route_experts(), between its two kernels
   // Biases (buffers of float32) in the type of the activations, made when first used. Shared with the allocations,
   // which may outlive the back end and take their entry out.
   using BiasCopies = std::unordered_map<const void*, DeviceMemory>;

@@ -4,11 +4,9 @@
 // they lie, and nothing is shuffled or staged. The warps of a block share its weight rows and split k among each other.
 #include "cuda/skinny_linear.h"
 
-#include <cuda_bf16.h>
-#include <cuda_fp16.h>
-
 #include "cuda/element.cuh"
 #include "cuda/launch.cuh"
+#include "cuda/mma.cuh"
 
 namespace mhub::kernels::cuda {
 namespace {
@@ -25,29 +23,6 @@ struct Args {
   int64_t out_stride, x_stride, weight_stride;
   int rows, n, k;
 };
-
-__device__ inline uint4 load_streamed(const void* p) {
-  uint4 v;
-  asm volatile("ld.global.nc.L1::no_allocate.v4.u32 {%0, %1, %2, %3}, [%4];"
-               : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w)
-               : "l"(p));
-  return v;
-}
-
-template <class T>
-__device__ inline void multiply(float (&c)[4], uint32_t a0, uint32_t a1, uint32_t a2, uint32_t a3, uint32_t b0,
-                                uint32_t b1) {
-  if constexpr (std::is_same_v<T, __nv_bfloat16>)
-    asm volatile(
-        "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
-        : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
-        : "r"(a0), "r"(a1), "r"(a2), "r"(a3), "r"(b0), "r"(b1));
-  else
-    asm volatile(
-        "mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
-        : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
-        : "r"(a0), "r"(a1), "r"(a2), "r"(a3), "r"(b0), "r"(b1));
-}
 
 // kColumns: tiles of 8 rows of x. kHalves: tiles of 8 rows of the weight, two of which fill an MMA. kUnroll: tiles of k
 // that a lane has in flight.
