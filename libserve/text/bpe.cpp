@@ -16,6 +16,7 @@ namespace {
 constexpr size_t kShortPiece = 48;  // up to here a scan for the best pair beats the queue
 
 constexpr uint64_t kNeighbourBits = 1ull << 22;
+constexpr uint32_t kTabledChars = 0x10000;
 
 uint64_t pair_key(TokenId left, TokenId right) {
   return static_cast<uint64_t>(static_cast<uint32_t>(left)) << 32 | static_cast<uint32_t>(right);
@@ -66,7 +67,15 @@ Result<void> BpeModel::prepare(const Vocabulary& vocabulary, BpeOptions options)
     }
     byte_ids_[byte] = vocabulary.find(name);
   }
-  for (unsigned c = 0; c < 128; ++c) ascii_ids_[c] = vocabulary.find(std::string(1, static_cast<char>(c)));
+  if (options_.alphabet == BpeAlphabet::kCharacters) {
+    char_ids_.assign(kTabledChars, kNoToken);
+    for (size_t i = 0; i < vocabulary.size(); ++i) {
+      const std::string_view text = vocabulary.text(static_cast<TokenId>(i));
+      if (text.empty() || text.size() > 3) continue;
+      const Utf8Char c = decode_utf8(text, 0);
+      if (c.code_point < kTabledChars && c.length == text.size()) char_ids_[c.code_point] = static_cast<TokenId>(i);
+    }
+  }
   return {};
 }
 
@@ -95,23 +104,43 @@ Result<void> BpeModel::add_merges(const std::vector<Merge>& merges) {
   return {};
 }
 
-TokenId BpeModel::symbol_of(std::string_view text, const std::vector<bool>& mergeable) {
+// The texts that may be merged. A text outside the filter is none of them, which saves most look-ups.
+struct BpeModel::Mergeable {
+  static constexpr uint64_t kBits = 1ull << 22;
+  explicit Mergeable(size_t size) : ids(size), filter(kBits / 64) {}
+  void add(TokenId id, std::string_view text) {
+    ids[static_cast<size_t>(id)] = true;
+    const uint64_t bit = hash_bytes(text) & (kBits - 1);
+    filter[bit / 64] |= 1ull << bit % 64;
+  }
+  bool may_hold(std::string_view text) const {
+    const uint64_t bit = hash_bytes(text) & (kBits - 1);
+    return (filter[bit / 64] >> bit % 64 & 1) != 0;
+  }
+  std::vector<bool> ids;
+  std::vector<uint64_t> filter;
+};
+
+TokenId BpeModel::symbol_of(std::string_view text, const Mergeable& mergeable) {
+  const bool is_char = decode_utf8(text, 0).length == text.size();
+  if (!is_char && !mergeable.may_hold(text)) return kNoToken;
   const TokenId id = vocabulary_->find(text);
-  if (id != kNoToken && mergeable[static_cast<size_t>(id)]) return id;
-  if (decode_utf8(text, 0).length != text.size()) return kNoToken;
-  if (id != kNoToken) return kNoToken;  // a control token of one character is no symbol
+  if (id != kNoToken && mergeable.ids[static_cast<size_t>(id)]) return id;
+  if (!is_char || id != kNoToken) return kNoToken;  // a control token of one character is no symbol
   const auto first = static_cast<TokenId>(vocabulary_->size());
   TokenId unlisted = unlisted_chars_.find(text);
   if (unlisted == kNoToken) {
     unlisted = static_cast<TokenId>(unlisted_chars_.size());
     if (!unlisted_chars_.add(unlisted, text, kMaxVocabulary)) return kNoToken;
+    const uint32_t code_point = decode_utf8(text, 0).code_point;
+    if (code_point < char_ids_.size()) char_ids_[code_point] = first + unlisted;
   }
   return first + unlisted;
 }
 
 void BpeModel::add_splits(const std::vector<RankedPiece>& pieces) {
-  std::vector<bool> mergeable(vocabulary_->size());
-  for (const RankedPiece& piece : pieces) mergeable[static_cast<size_t>(piece.id)] = true;
+  Mergeable mergeable(vocabulary_->size());
+  for (const RankedPiece& piece : pieces) mergeable.add(piece.id, vocabulary_->text(piece.id));
   std::vector<Pair> found;
   found.reserve(pieces.size() * 2);
   for (const RankedPiece& piece : pieces) {
@@ -194,8 +223,10 @@ void BpeModel::find_neighbours() {
   }
   neighbours_.assign(kNeighbourBits / 64, 0);
   std::vector<TokenId> symbols;
+  std::vector<bool> seen(vocabulary_->size());
   for (const PairSlot& slot : pairs_) {
-    if (slot.pair == kNoPair) continue;
+    if (slot.pair == kNoPair || seen[static_cast<size_t>(slot.product.id)]) continue;
+    seen[static_cast<size_t>(slot.product.id)] = true;
     symbols.clear();
     first_symbols(vocabulary_->text(slot.product.id), symbols);
     for (size_t i = 1; i < symbols.size(); ++i) {
@@ -223,9 +254,12 @@ void BpeModel::first_symbols(std::string_view piece, std::vector<TokenId>& out) 
   for (size_t pos = 0; pos < piece.size();) {
     const Utf8Char c = decode_utf8(piece, pos);
     const std::string_view text = piece.substr(pos, c.length);
-    TokenId id = c.code_point < 128 ? ascii_ids_[c.code_point] : vocabulary_->find(text);
-    if (id == kNoToken && unlisted_chars_.count() > 0) {
-      const TokenId unlisted = unlisted_chars_.find(text);
+    TokenId id = kNoToken;
+    if (c.code_point < char_ids_.size()) {
+      id = char_ids_[c.code_point];
+    } else {
+      id = vocabulary_->find(text);
+      const TokenId unlisted = id == kNoToken ? unlisted_chars_.find(text) : kNoToken;
       if (unlisted != kNoToken) id = static_cast<TokenId>(vocabulary_->size()) + unlisted;
     }
     if (id != kNoToken) {

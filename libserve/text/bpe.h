@@ -68,6 +68,7 @@ class BpeModel final : public TokenModel {
   };
   static constexpr uint64_t kNoPair = ~0ull;
 
+  struct Mergeable;
   struct Pair {
     TokenId left, right;
     Product product;
@@ -76,8 +77,8 @@ class BpeModel final : public TokenModel {
   Result<void> prepare(const Vocabulary& vocabulary, BpeOptions options);
   Result<void> add_merges(const std::vector<Merge>& merges);
   void add_splits(const std::vector<RankedPiece>& pieces);
-  // A piece of `mergeable`, or a character (given an id of its own when the vocabulary lacks it).
-  TokenId symbol_of(std::string_view text, const std::vector<bool>& mergeable);
+  // One of `mergeable`, or a character (given an id of its own when the vocabulary lacks it).
+  TokenId symbol_of(std::string_view text, const Mergeable& mergeable);
   void insert_pair(TokenId left, TokenId right, Product product);
   const Product* find_pair(TokenId left, TokenId right) const;
   void find_neighbours();
@@ -96,7 +97,7 @@ class BpeModel final : public TokenModel {
   const Vocabulary* vocabulary_ = nullptr;
   BpeOptions options_;
   std::array<TokenId, 256> byte_ids_{};  // kBytes: the byte's own token; kCharacters: its <0xNN> token
-  std::array<TokenId, 128> ascii_ids_{};
+  std::vector<TokenId> char_ids_;        // kCharacters: the symbol of each code point of the first plane
   TokenId unk_ = kNoToken;
   // Bits of the pairs of first symbols that stand beside each other in a product (a filter: a set bit may lie).
   // Empty: no filter.

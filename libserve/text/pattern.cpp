@@ -93,7 +93,8 @@ class OtherRegex final : public Pattern {
         on_match(begin, end);
         pos = end;
       } else if (begin < text.size()) {
-        pos = begin + decode_utf8(text, begin).length;  // an empty match splits nothing
+        if (begin > 0) on_match(begin, begin);
+        pos = begin + decode_utf8(text, begin).length;
       } else {
         return;
       }
@@ -103,6 +104,31 @@ class OtherRegex final : public Pattern {
   Code code_;
   MatchContext context_;
 };
+
+// The reference engine's \w, which has marks and circled letters too, spelled out.
+std::string with_word_class(std::string_view expression) {
+  constexpr std::string_view kWord = R"(\p{L}\p{M}\p{Nd}\p{Nl}\p{Pc}\x{B2}\x{B3}\x{B9}\x{BC}-\x{BE}\x{24B6}-\x{24E9})"
+                                     R"(\x{1F130}-\x{1F149}\x{1F150}-\x{1F169}\x{1F170}-\x{1F189})";
+  std::string out;
+  bool in_class = false;
+  for (size_t i = 0; i < expression.size(); ++i) {
+    const char c = expression[i];
+    if (c != '\\' || i + 1 == expression.size()) {
+      in_class = c == '[' || (in_class && c != ']');
+      out.push_back(c);
+      continue;
+    }
+    const char escaped = expression[++i];
+    if (escaped == 'w') {
+      in_class ? out.append(kWord) : out.append("[").append(kWord).append("]");
+    } else if (escaped == 'W' && !in_class) {
+      out.append("[^").append(kWord).append("]");
+    } else {
+      out.append({c, escaped});
+    }
+  }
+  return out;
+}
 
 }  // namespace
 
@@ -122,7 +148,8 @@ Result<std::shared_ptr<const Pattern>> Pattern::regex(std::string_view expressio
   if (expression.size() > kMaxExpressionBytes) return bad("is over 64 KiB");
   int code = 0;
   PCRE2_SIZE offset = 0;
-  Code compiled(pcre2_compile(reinterpret_cast<PCRE2_SPTR>(expression.data()), expression.size(),
+  const std::string spelled = with_word_class(expression);
+  Code compiled(pcre2_compile(reinterpret_cast<PCRE2_SPTR>(spelled.data()), spelled.size(),
                               PCRE2_UTF | PCRE2_UCP | PCRE2_NEVER_BACKSLASH_C, &code, &offset, nullptr));
   if (!compiled) {
     unsigned char message[160] = {};

@@ -15,7 +15,8 @@ namespace mhub::text {
 class Pattern {
  public:
   virtual ~Pattern() = default;
-  // Calls on_match(begin, end) for the matches in order; they are never empty and do not overlap.
+  // Calls on_match(begin, end) for the matches in order; they do not overlap. An empty one
+  // (a look-ahead alone) marks a place to split at.
   using OnMatch = std::function<void(size_t begin, size_t end)>;
   virtual void find_all(std::string_view text, const OnMatch& on_match) const = 0;
 

@@ -54,7 +54,7 @@ void split_by(std::string_view text, const SplitStep& step, Pieces& out) {
   if (step.behavior == SplitBehavior::kIsolated) {  // the common case needs no list of parts
     step.pattern->find_all(text, [&](size_t begin, size_t end) {
       if (begin > done) out.push_back(text.substr(done, begin - done));
-      out.push_back(text.substr(begin, end - begin));
+      if (end > begin) out.push_back(text.substr(begin, end - begin));
       done = end;
     });
     if (done < text.size()) out.push_back(text.substr(done));

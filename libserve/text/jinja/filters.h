@@ -12,6 +12,7 @@ using Filter = Value (*)(Runtime& runtime, const Value& value, const Arguments& 
 // nullptr when there is no such filter.
 Filter find_text_filter(std::string_view name);
 Filter find_sequence_filter(std::string_view name);
+Filter find_prose_filter(std::string_view name);
 
 // value|name(arguments). An unknown name fails when it is reached, as in the reference.
 Value apply_filter(Runtime& runtime, std::string_view name, const Value& value, const Arguments& arguments);

@@ -250,6 +250,42 @@ Value slice(Runtime& runtime, const Value& value, const Arguments& arguments) {
   return generator(std::move(out));
 }
 
+// (key, items) for each key, in order; the key as the first of its items has it.
+Value group_by(Runtime& runtime, const Value& value, const Arguments& arguments) {
+  const Value *attribute = arguments.get(0, "attribute"), *otherwise = arguments.get(1, "default");
+  if (!attribute) fail(ErrorKind::kType, "groupby needs the name of an attribute");
+  const bool case_sensitive = flag(arguments, 2, "case_sensitive");
+  const auto key_of = [&](const Value& item) {
+    Value found = get_path(runtime, item, *attribute);
+    return found.is_undefined() && otherwise ? *otherwise : found;
+  };
+  std::vector<Value> pairs;
+  for (const Value& item : iterate(runtime.budget(), value)) {
+    pairs.push_back(Value::list({key_of(item), item}, List::Kind::kTuple));
+  }
+  const Value position = Value::integer(0);
+  const Key key(runtime, &position, case_sensitive);
+  std::vector<Value> out, group;
+  Value name;
+  const auto close = [&] {
+    if (!group.empty()) {
+      out.push_back(Value::list({name, Value::list(std::exchange(group, {}))}, List::Kind::kTuple));
+    }
+  };
+  Value last_key;
+  for (const Value& pair : sorted(runtime, std::move(pairs), key, false)) {
+    const Value this_key = key(pair);
+    if (group.empty() || !equal(this_key, last_key)) {
+      close();
+      name = pair.as_list()->items[0];
+    }
+    last_key = this_key;
+    group.push_back(pair.as_list()->items[1]);
+  }
+  close();
+  return Value::list(std::move(out));
+}
+
 Value attribute(Runtime& runtime, const Value& value, const Arguments& arguments) {
   const Text& name = name_argument(arguments, 0, "attr");
   if (value.as_dict()) return Value::undefined("'dict object' has no attribute '" + name.bytes() + "'");
@@ -266,6 +302,7 @@ constexpr Entry kFilters[] = {
     {"count", length_filter},
     {"dictsort", dict_sort},
     {"first", first},
+    {"groupby", group_by},
     {"items", items},
     {"join", join},
     {"last", last},

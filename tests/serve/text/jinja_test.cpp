@@ -42,6 +42,17 @@ const std::vector<Case> kWhiteSpace = {{"a\n", "a"},
 INSTANTIATE_TEST_SUITE_P(WhiteSpace, Jinja, testing::ValuesIn(kWhiteSpace));
 
 const std::vector<Case> kValues = {
+    {"{{ 'a b c d e f g h i'|truncate(9) }}|{{ 'abcdefghijklmno'|truncate(9, true, '..', 0) }}", "a b c...|abcdefg.."},
+    {"{{ 'h\u00e9llo w\u00f6rld foo'|truncate(11, false, '\u2026', 0) }}", "h\u00e9llo\u2026"},
+    {"{{ 'foo  bar_baz, 12 x-y'|wordcount }}", "5"},
+    {"{{ 'a b/\u00fc?&'|urlencode }}|{{ {'k y': 'v/&', 'n': 1}|urlencode }}|{{ [['a', 'b c']]|urlencode }}",
+     "a%20b/%C3%BC%3F%26|k+y=v%2F%26&n=1|a=b+c"},
+    {"{{ 1|filesizeformat }} {{ 999|filesizeformat }} {{ 12345|filesizeformat }} {{ 1048576|filesizeformat(true) }}",
+     "1 Byte 999 Bytes 12.3 kB 1.0 MiB"},
+    {"{% for k, v in [{'r': 'b', 'n': 1}, {'r': 'A', 'n': 2}, {'r': 'B', 'n': 3}, {'n': 4}]|groupby('r', default='a') "
+     "%}"
+     "{{ k }}={{ v|map(attribute='n')|list }};{% endfor %}",
+     "A=[2, 4];b=[1, 3];"},
     {"{{ none }}{{ true }}{{ 1.0 }}{{ 1e16 }}{{ 1e-7 }}{{ 12345678901234567890 }}",
      "NoneTrue1.01e+161e-0712345678901234567890"},
     {"{{ [1, 'a', none] }}{{ (1,) }}{{ {'a': \"it's\"} }}", "[1, 'a', None](1,){'a': \"it's\"}"},

@@ -40,7 +40,18 @@ std::vector<Json> vocabularies() {
         {{"type", "ByteLevel"}, {"add_prefix_space", false}, {"use_regex", false}}}}};
   SmallVocabulary nfc = gpt2;
   nfc.normalizer = {{"type", "NFC"}};
-  return {gpt2.json(), other.json(), nfc.json(),
+  const Json metaspace = {{"type", "Metaspace"}, {"replacement", "▁"}, {"prepend_scheme", "always"}, {"split", false}};
+  const Json unigram = {
+      {"model",
+       {{"type", "Unigram"},
+        {"unk_id", 0},
+        {"vocab", Json::array({Json::array({"<unk>", 0.0}), Json::array({"▁", -2.0}), Json::array({"a", -3.0}),
+                               Json::array({"aaaaaaaaaaaaaaaa", -9.0}), Json::array({"▁▁▁▁▁▁▁▁", -4.0}),
+                               Json::array({"的", -3.5}), Json::array({"的的", -4.5})})}}},
+      {"normalizer", {{"type", "NFKC"}}},
+      {"pre_tokenizer", metaspace},
+      {"decoder", metaspace}};
+  return {gpt2.json(), other.json(), nfc.json(), unigram,
           test::character_vocabulary({"▁", "a", "的", "aa", "▁▁", "aaaa"}, {"a a", "▁ ▁", "aa aa"})};
 }
 

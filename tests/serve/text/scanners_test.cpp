@@ -110,6 +110,17 @@ TEST(OtherPatterns, AreBounded) {
             (Ranges{{1, 4}, {5, 7}}));
 }
 
+TEST(OtherPatterns, ALookAheadAloneMarksAPlace) {
+  const auto pattern = Pattern::regex(R"((?=(\d{3})+(?!\d)))");
+  ASSERT_TRUE(pattern.has_value());
+  EXPECT_EQ(matches(**pattern, "1234567"), (Ranges{{1, 1}, {4, 4}}));
+}
+
+TEST(OtherPatterns, WordCharactersAreTheReferencesOwn) {
+  EXPECT_EQ(matches(**Pattern::regex(R"(\w+x?)"), "e\u0301_1 \u24B6\u00B2"), (Ranges{{0, 5}, {6, 11}}));
+  EXPECT_EQ(matches(**Pattern::regex(R"([^\w\s]x?)"), "e\u0301_!x"), (Ranges{{4, 6}}));
+}
+
 TEST(OtherPatterns, ABrokenOneIsNamed) {
   const auto pattern = Pattern::regex("(a");
   ASSERT_FALSE(pattern.has_value());
@@ -147,6 +158,8 @@ TEST(PreTokenizer, MetaspacePrepends) {
 }
 
 TEST(PreTokenizer, Digits) {
+  const auto triples = *Pattern::regex(R"((?=(\d{3})+(?!\d)))");
+  EXPECT_EQ(pre_tokenize(SplitStep{triples, SplitBehavior::kIsolated, false}, "1234567"), (Pieces{"1", "234", "567"}));
   EXPECT_EQ(pre_tokenize(CharClassStep{is_numeric, SplitBehavior::kIsolated}, "a12"), (Pieces{"a", "1", "2"}));
   EXPECT_EQ(pre_tokenize(CharClassStep{is_numeric, SplitBehavior::kContiguous}, "a12b"), (Pieces{"a", "12", "b"}));
 }
