@@ -6,6 +6,7 @@
 #include <sys/resource.h>
 
 #include <random>
+#include <set>
 #include <sstream>
 
 #include "contract/cli_fixture.h"
@@ -117,6 +118,7 @@ TEST_F(LyingDisk, D02DataSyncThenRenameThenDirectorySyncThenTheRegistry) {
   ASSERT_EQ(mhub({"download", "org/name", "model.bin", "--quiet"}).exit_code, 0);
   std::istringstream in(read_file(log));
   int line = 0, last_write = 0, data_sync = 0, rename = 0, directory_sync = 0, first_commit = 0;
+  std::set<std::string> synced;  // before the registry knows of the model
   for (std::string text; std::getline(in, text);) {
     ++line;
     const std::string call = text.substr(0, text.find(' ')), path = text.substr(call.size() + 1);
@@ -126,12 +128,17 @@ TEST_F(LyingDisk, D02DataSyncThenRenameThenDirectorySyncThenTheRegistry) {
     if (call == "fsync" && path.ends_with(std::string(40, 'c')))
       directory_sync = directory_sync ? directory_sync : line;
     if (call == "pwrite" && path.ends_with("registry.db") && first_commit == 0) first_commit = line;
+    if (call == "fsync" && first_commit == 0) synced.insert(path);
   }
   EXPECT_LT(0, last_write);
   EXPECT_LT(last_write, data_sync);
   EXPECT_LT(data_sync, rename);
   EXPECT_LT(rename, directory_sync);
   EXPECT_LT(directory_sync, first_commit);
+  const std::filesystem::path model = json({"show", "org/name", "--json"})["path"].get<std::string>();
+  for (auto parent = model.parent_path(); parent != home().parent_path(); parent = parent.parent_path()) {
+    EXPECT_TRUE(synced.contains(parent)) << parent << " holds a new directory";
+  }
 }
 
 }  // namespace

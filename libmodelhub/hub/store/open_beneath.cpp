@@ -8,6 +8,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <vector>
 
 #include "mhub/base/error.h"
 
@@ -95,12 +96,29 @@ Error disk_error(const std::string& action, const std::string& path, int error_n
           ""};
 }
 
+Result<void> make_directories(const fs::path& dir) {
+  if (dir.empty()) return {};
+  std::error_code error;
+  std::vector<fs::path> missing;
+  for (fs::path at = dir; !at.empty() && !fs::exists(at, error) && at != at.parent_path(); at = at.parent_path()) {
+    missing.push_back(at);
+  }
+  fs::create_directories(dir, error);
+  if (error) return disk_error("create directory", dir.string(), error.value());
+  for (auto made = missing.rbegin(); made != missing.rend(); ++made) {
+    MHUB_CHECK_OK(sync_directory(made->has_parent_path() ? made->parent_path() : fs::path(".")));
+  }
+  return {};
+}
+
 Result<UniqueFd> open_directory(const fs::path& dir, bool create) {
   if (create) {
-    std::error_code error;
-    if (dir.has_parent_path()) fs::create_directories(dir.parent_path(), error);
-    if (error) return disk_error("create directory", dir.parent_path().string(), error.value());
-    if (mkdir(dir.c_str(), 0700) != 0 && errno != EEXIST) return disk_error("create directory", dir.string(), errno);
+    MHUB_CHECK_OK(make_directories(dir.parent_path()));
+    if (mkdir(dir.c_str(), 0700) == 0) {
+      MHUB_CHECK_OK(sync_directory(dir.has_parent_path() ? dir.parent_path() : fs::path(".")));
+    } else if (errno != EEXIST) {
+      return disk_error("create directory", dir.string(), errno);
+    }
   }
   UniqueFd fd(open(dir.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!fd) return disk_error("open directory", dir.string(), errno);
@@ -136,7 +154,9 @@ Result<ParentDirectory> make_parents_beneath(int dir_fd, std::string_view relati
     if (component.empty() || component == "." || component == "..") {
       return escape_error(relative, "'.', '..' and empty components are refused");
     }
-    if (mkdirat(parent.fd.get(), component.c_str(), 0755) != 0 && errno != EEXIST) {
+    if (mkdirat(parent.fd.get(), component.c_str(), 0755) == 0) {
+      MHUB_CHECK_OK(sync_directory(parent.fd.get(), std::string(relative.substr(0, slash))));
+    } else if (errno != EEXIST) {
       return disk_error("create directory", std::string(relative.substr(0, slash)), errno);
     }
     const int fd = openat(parent.fd.get(), component.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);

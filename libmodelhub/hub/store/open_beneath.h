@@ -16,6 +16,9 @@ namespace mhub::hub {
 // whatever the relative path says (openat2, or a walk with O_NOFOLLOW where the kernel has none).
 // Errors: kDisk with errno's text; kPolicy when a link or ".." is in the way.
 
+// With parents. Each new directory is synced into the one above it: it is there after a power cut.
+Result<void> make_directories(const std::filesystem::path& dir);
+
 // Opens `dir`, creating it and its parents when `create` (new directories 0700 at the leaf).
 Result<UniqueFd> open_directory(const std::filesystem::path& dir, bool create);
 

@@ -53,13 +53,7 @@ StagingDirectory::~StagingDirectory() {
 
 Result<void> StagingDirectory::publish(const fs::path& target) {
   MHUB_CHECK_OK(sync_tree(path_));
-  std::error_code error;
-  fs::path last_to_sync = target.parent_path();  // the first that existed before
-  while (!fs::exists(last_to_sync, error) && last_to_sync != last_to_sync.parent_path()) {
-    last_to_sync = last_to_sync.parent_path();
-  }
-  fs::create_directories(target.parent_path(), error);
-  if (error) return disk_error("create directory", target.parent_path().string(), error.value());
+  MHUB_CHECK_OK(make_directories(target.parent_path()));
   bool exchanged = false;
   if (renameat2(AT_FDCWD, path_.c_str(), AT_FDCWD, target.c_str(), RENAME_NOREPLACE) != 0) {
     const int first_error = errno;
@@ -69,10 +63,7 @@ Result<void> StagingDirectory::publish(const fs::path& target) {
     if (!exchanged && rename(path_.c_str(), target.c_str()) != 0)
       return disk_error("rename to", target.string(), errno);
   }
-  for (fs::path parent = target.parent_path();; parent = parent.parent_path()) {
-    MHUB_CHECK_OK(sync_directory(parent));
-    if (parent == last_to_sync) break;
-  }
+  MHUB_CHECK_OK(sync_directory(target.parent_path()));
   if (!exchanged) path_.clear();  // else the destructor removes what was replaced
   return {};
 }
