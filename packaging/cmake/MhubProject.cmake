@@ -46,6 +46,10 @@ if(NOT MHUB_SHARED_DIR AND IS_DIRECTORY ${PROJECT_SOURCE_DIR}/../shared/models)
   get_filename_component(MHUB_SHARED_DIR ${PROJECT_SOURCE_DIR}/../shared ABSOLUTE)
 endif()
 
+# The demo model, where packaging/test.sh or packaging/demo.sh has fetched it.
+set(MHUB_SMOLLM2_GGUF ${PROJECT_SOURCE_DIR}/.demo/SmolLM2-135M-Instruct.Q4_1.gguf
+    CACHE FILEPATH "Real model for tests (optional)")
+
 # mhub_add_library(<room> SOURCES a.cpp ... LINK <public targets> PRIVATE_LINK <private targets>)
 # makes target mhub_<room> with alias mhub::<room> and the folder's include/ as its public include path.
 function(mhub_add_library room)
@@ -72,10 +76,7 @@ function(mhub_add_test name)
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
   add_test(NAME ${name} COMMAND ${name} ${A_ARGS})
   set_tests_properties(${name} PROPERTIES LABELS ${A_LABEL} TIMEOUT ${A_TIMEOUT}
-    ENVIRONMENT "MHUB_SOURCE_DIR=${PROJECT_SOURCE_DIR};MHUB_BIN=${CMAKE_BINARY_DIR}/bin/mhub")
-  if(MHUB_SHARED_DIR)  # unset and empty are not the same to a test
-    set_property(TEST ${name} APPEND PROPERTY ENVIRONMENT "MHUB_SHARED_DIR=${MHUB_SHARED_DIR}")
-  endif()
+    ENVIRONMENT "MHUB_SOURCE_DIR=${PROJECT_SOURCE_DIR};MHUB_BIN=${CMAKE_BINARY_DIR}/bin/mhub;MHUB_SHARED_DIR=${MHUB_SHARED_DIR};MHUB_SMOLLM2_GGUF=${MHUB_SMOLLM2_GGUF}")
   foreach(source ${A_SOURCES})
     get_filename_component(absolute ${source} ABSOLUTE)
     set_property(GLOBAL APPEND PROPERTY MHUB_TEST_SOURCES ${absolute})

@@ -7,6 +7,7 @@
 
 #include "mhub/base/json.h"
 #include "support/safetensors_builder.h"
+#include "support/shared_dir.h"
 #include "support/temp_dir.h"
 
 namespace mhub::formats {
@@ -326,9 +327,9 @@ TEST_F(Config, GenerationConfig) {
 }
 
 TEST(ModelConfigReal, PublishedConfigs) {
-  const char* shared = std::getenv("MHUB_SHARED_DIR");
-  if (!shared) GTEST_SKIP() << "MHUB_SHARED_DIR is not set";
-  const std::filesystem::path root = shared;
+  const auto shared = test::shared_dir();
+  if (!shared) GTEST_SKIP() << "no MHUB_SHARED_DIR";
+  const std::filesystem::path& root = *shared;
   std::vector<std::filesystem::path> dirs = {root / "models/stories260k", root / "models/doclm-19m"};
   for (const auto& entry : std::filesystem::directory_iterator(root / "fixtures")) dirs.push_back(entry.path());
   EXPECT_GE(dirs.size(), 19u);

@@ -105,16 +105,17 @@ TEST(ReferenceResults, Doclm19m) {
   }
 }
 
-// SmolLM2-135M-Instruct, Q4_1 GGUF.
+// SmolLM2-135M-Instruct, Q4_1 GGUF. The first kWindows of the reference's 16 windows of text: those with a divergence.
+constexpr size_t kWindows = 4;
 class SmolLm2Test : public testing::TestWithParam<const char*> {
  protected:
   void SetUp() override {
     const auto shared = test::shared_dir();
-    const char* file = std::getenv("MHUB_SMOLLM2_GGUF");
+    const auto file = test::smollm2_gguf();
     if (!shared || !file) GTEST_SKIP() << "no MHUB_SHARED_DIR or MHUB_SMOLLM2_GGUF";
     dir_ = *shared / "models" / "smollm2-135m-instruct";
     reference_ = read_json(dir_ / "reference.json");
-    RunnerOptions options = float32_options(file);
+    RunnerOptions options = float32_options(*file);
     options.dtype = GetParam();
     options.max_model_len = 2048;
     options.max_num_batched_tokens = 512;
@@ -156,10 +157,9 @@ TEST_P(SmolLm2Test, GreedyAndTopFive) {
   }
   std::printf("%s: %d of %d greedy steps differ, worst difference of a top-5 logprob %.6f\n", GetParam(), wrong, steps,
               worst);
-  if (float32()) {
-    EXPECT_EQ(wrong, 0);
-    EXPECT_LT(worst, 1e-3);
-  }
+  // Without the integer path nothing differs; with it near ties do (the reference's README: up to 0.5 in a logprob).
+  EXPECT_LE(wrong, float32() ? 0 : steps / 20);
+  EXPECT_LT(worst, float32() ? 1e-3 : 0.75);
 }
 
 TEST_P(SmolLm2Test, LastLogits) {
@@ -179,9 +179,10 @@ TEST_P(SmolLm2Test, PerplexityAndDivergence) {
   const Json& perplexity = reference_["perplexity"];
   const auto ids = ids_of(perplexity["ids"]);
   constexpr size_t kWindow = 1024;
-  double nll = 0, divergence = 0, worst = 0;
+  double nll = 0, reference_nll = 0, divergence = 0, worst = 0;
   size_t scored = 0, compared = 0, same_top = 0;
-  for (size_t window = 0; window * kWindow < ids.size(); ++window) {
+  for (size_t window = 0; window < kWindows; ++window) {
+    reference_nll += perplexity["window_nll_sum"][window].get<double>();
     const auto tokens = std::span(ids).subspan(window * kWindow, kWindow);
     model_->forward_logits(tokens, [&](int64_t position, std::span<const float> logits) {
       const double total = log_sum_exp(logits);
@@ -189,7 +190,7 @@ TEST_P(SmolLm2Test, PerplexityAndDivergence) {
         nll += total - static_cast<double>(logits[static_cast<size_t>(tokens[static_cast<size_t>(position) + 1])]);
         ++scored;
       }
-      if (window >= perplexity["kl"].size() || position % 32 != 31) return;
+      if (position % 32 != 31) return;
       const Json& at = perplexity["kl"][window][static_cast<size_t>(position / 32)];
       ASSERT_EQ(at["pos"].get<int64_t>(), position);
       double kl = 0, p_rest = 1, q_rest = 1;
@@ -208,7 +209,8 @@ TEST_P(SmolLm2Test, PerplexityAndDivergence) {
       if (best == at["top64"][0][0].get<int64_t>()) ++same_top;
     });
   }
-  const double ours = std::exp(nll / static_cast<double>(scored)), expected = perplexity["ppl"].get<double>();
+  const double ours = std::exp(nll / static_cast<double>(scored)),
+               expected = std::exp(reference_nll / static_cast<double>(scored));
   const double mean = divergence / static_cast<double>(compared);
   std::printf("%s: perplexity %.6f (reference %.6f), mean KL %.7f, worst %.6f, same top token %zu of %zu\n", GetParam(),
               ours, expected, mean, worst, same_top, compared);

@@ -2,9 +2,8 @@
 // Published chat templates against stored renderings of the reference. Needs MHUB_SHARED_DIR; skipped without.
 #include <gtest/gtest.h>
 
-#include <cstdlib>
-
 #include "mhub/text/chat_template.h"
+#include "support/shared_dir.h"
 #include "support/temp_dir.h"
 
 namespace mhub::text {
@@ -15,8 +14,8 @@ OrderedJson read_json(const std::filesystem::path& file) {
 }
 
 std::filesystem::path templates_dir() {
-  const char* shared = std::getenv("MHUB_SHARED_DIR");
-  return shared ? std::filesystem::path(shared) / "templates" : std::filesystem::path();
+  const auto shared = test::shared_dir();
+  return shared ? *shared / "templates" : std::filesystem::path();
 }
 
 std::optional<std::string> optional_text(const OrderedJson& json, const char* key) {
@@ -24,7 +23,7 @@ std::optional<std::string> optional_text(const OrderedJson& json, const char* ke
 }
 
 TEST(ChatTemplateGolden, AllTemplatesAndConversations) {
-  if (templates_dir().empty()) GTEST_SKIP() << "MHUB_SHARED_DIR is not set";
+  if (templates_dir().empty()) GTEST_SKIP() << "no MHUB_SHARED_DIR";
   const OrderedJson golden = read_json(templates_dir() / "golden.json");
   int cases = 0;
   for (const auto& [file, entry] : golden["templates"].items()) {
@@ -60,7 +59,7 @@ TEST(ChatTemplateGolden, AllTemplatesAndConversations) {
 }
 
 TEST(ChatTemplateGolden, Micro) {
-  if (templates_dir().empty()) GTEST_SKIP() << "MHUB_SHARED_DIR is not set";
+  if (templates_dir().empty()) GTEST_SKIP() << "no MHUB_SHARED_DIR";
   const OrderedJson micro = read_json(templates_dir() / "micro.json");
   for (const OrderedJson& entry : micro["cases"]) {
     const std::string label = entry["id"].get<std::string>() + " " + entry["template"].get<std::string>();

@@ -10,6 +10,7 @@
 #include "mhub/base/json.h"
 #include "mhub/text/tokenizer.h"
 #include "sentencepiece.h"
+#include "support/shared_dir.h"
 #include "support/temp_dir.h"
 
 namespace mhub::text {
@@ -42,10 +43,10 @@ class Score {
 
 std::vector<std::filesystem::path> families(const char* golden) {
   std::vector<std::filesystem::path> out;
-  const char* shared = std::getenv("MHUB_SHARED_DIR");
+  const auto shared = test::shared_dir();
   std::error_code ignored;
   if (!shared) return out;
-  for (const auto& entry : std::filesystem::directory_iterator(std::filesystem::path(shared) / "tokenizers", ignored)) {
+  for (const auto& entry : std::filesystem::directory_iterator(*shared / "tokenizers", ignored)) {
     if (std::filesystem::exists(entry.path() / golden)) out.push_back(entry.path());
   }
   std::sort(out.begin(), out.end());
@@ -135,15 +136,15 @@ TEST(TokenizerGolden, SentencePieceModel) {
 }
 
 void check_gguf(const char* variable, const char* reference_dir) {
-  const char* shared = std::getenv("MHUB_SHARED_DIR");
+  const auto shared = test::shared_dir();
   const char* model = std::getenv(variable);
-  if (!shared || !model) GTEST_SKIP() << "MHUB_SHARED_DIR or " << variable << " is not set";
+  if (!shared || !model || !std::filesystem::exists(model)) GTEST_SKIP() << "no MHUB_SHARED_DIR or " << variable;
   const auto gguf = formats::open_gguf(model);
   ASSERT_TRUE(gguf.has_value()) << gguf.error().one_line();
   const auto loaded = tokenizer_from_gguf(*gguf);
   ASSERT_TRUE(loaded.has_value()) << loaded.error().one_line();
   const Json reference =
-      Json::parse(test::read_file(std::filesystem::path(shared) / "models" / reference_dir / "reference.json"));
+      Json::parse(test::read_file(*shared / "models" / reference_dir / "reference.json"));
   Score score(reference_dir);
   for (const Json& entry : reference["tokenizer"]["cases"]) {
     const std::string text = entry["text"];
