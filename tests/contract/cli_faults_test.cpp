@@ -4,10 +4,8 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <linux/capability.h>
 #include <sched.h>
 #include <sys/mount.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -63,12 +61,6 @@ TEST_F(CliFaults, ALockedRegistryIsExit6AfterTheTimeout) {
   other.exec("ROLLBACK");
   EXPECT_TRUE(fs::exists(imported_["path"].get<std::string>()));
   EXPECT_EQ(mhub({"rm", "tiny"}).exit_code, 0);
-}
-
-// Root may write anywhere: give that right up in the child.
-void obey_permissions() {
-  prctl(PR_CAPBSET_DROP, CAP_DAC_OVERRIDE, 0, 0, 0);
-  prctl(PR_CAPBSET_DROP, CAP_DAC_READ_SEARCH, 0, 0, 0);
 }
 
 TEST_F(CliFaults, AReadOnlyHomeCanBeReadAndWritingIsExit5) {

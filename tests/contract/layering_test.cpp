@@ -41,8 +41,9 @@ const std::map<std::string, std::set<std::string>> kMayInclude = {
 const std::vector<std::pair<std::string, std::set<std::string>>> kLibraries = {
     {"curl/", {"hub"}},        {"openssl/", {"hub"}},      {"SQLiteCpp/", {"registry"}}, {"sqlite3.h", {"registry"}},
     {"httplib.h", {"httpd"}},  {"yaml-cpp/", {"hub"}},     {"CLI/", {"apps"}},           {"prometheus/", {"http"}},
-    {"pcre2.h", {"text"}},     {"utf8proc.h", {"text"}},   {"simdjson.h", {"formats", "text"}}, {"cuda", {"kernels"}},
-    {"nccl.h", {"kernels"}},   {"immintrin.h", {"kernels"}},
+    {"pcre2.h", {"text"}},     {"utf8proc.h", {"text"}},   {"simdjson.h", {"text"}}, {"cuda", {"kernels"}},
+    {"nccl.h", {"kernels"}},   {"immintrin.h", {"kernels"}}, {"nlohmann/", {"base"}},
+    {"spdlog/", {"base", "formats", "httpd", "registry", "hub", "quantize", "text", "sched", "model", "engine", "http", "apps"}},
 };
 
 std::string room_of(const std::string& relative) {
@@ -103,6 +104,8 @@ TEST(Layering, CatchesAnUpwardInclude) {
   EXPECT_FALSE(violations("kernels", "mhub/base/result.h").empty());
   EXPECT_FALSE(violations("hub", "mhub/engine/engine.h").empty());
   EXPECT_FALSE(violations("http", "curl/curl.h").empty());
+  EXPECT_FALSE(violations("kernels", "spdlog/spdlog.h").empty());
+  EXPECT_FALSE(violations("http", "nlohmann/json.hpp").empty());
   EXPECT_FALSE(violations("hub", "mhub/kernels/backend.h").empty());
   EXPECT_TRUE(violations("engine", "mhub/sched/scheduler.h").empty());
 }

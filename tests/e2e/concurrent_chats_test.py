@@ -57,6 +57,7 @@ class ConcurrentChats(unittest.TestCase):
                     time.sleep(0.05)
                 self.assertEqual(harness.metric(server.url, "vllm:kv_cache_usage_perc"), 0)
                 self.assertGreater(harness.metric(server.url, "vllm:prefix_cache_hits_total"), 0)
+                self.assertGreater(harness.metric(server.url, "vllm:num_preemptions_total"), 0)
                 print(f"blocks {blocks}, tokens {tokens}, preemptions {harness.metric(server.url, 'vllm:num_preemptions_total'):.0f}, "
                       f"prefix hits {harness.metric(server.url, 'vllm:prefix_cache_hits_total'):.0f} of "
                       f"{harness.metric(server.url, 'vllm:prefix_cache_queries_total'):.0f} tokens")

@@ -2,8 +2,10 @@
 #include "support/process.h"
 
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <poll.h>
 #include <pty.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -44,6 +46,11 @@ bool drain(int fd, std::string& text) {
 }
 
 }  // namespace
+
+void obey_permissions() {
+  prctl(PR_CAPBSET_DROP, CAP_DAC_OVERRIDE, 0, 0, 0);
+  prctl(PR_CAPBSET_DROP, CAP_DAC_READ_SEARCH, 0, 0, 0);
+}
 
 ProcessResult run_process(const std::vector<std::string>& command, const ProcessOptions& options) {
   int out[2], err[2];

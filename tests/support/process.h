@@ -21,6 +21,9 @@ struct ProcessOptions {
   std::function<void(pid_t)> while_running;        // in the parent, once
 };
 
+// For before_exec: root may write anywhere, this gives that right up.
+void obey_permissions();
+
 // Runs a program to its end. Throws std::runtime_error when it cannot be started.
 ProcessResult run_process(const std::vector<std::string>& command, const ProcessOptions& options = {});
 

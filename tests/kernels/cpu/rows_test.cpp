@@ -167,24 +167,42 @@ TEST_P(RowsTest, RopeRotatesAndFillsTheCache) {
       backend_->rope_and_write_kv(view(q, kTokens, kHeads * kDim), view(k, kTokens, kKvHeads * kDim),
                                   view(v, kTokens, kKvHeads * kDim), positions, slots, table.data(), rotary, style,
                                   *cache, 1);
+      const bool interleaved = style == RopeStyle::kInterleaved;
       for (int64_t t = 0; t < kTokens; ++t) {
         const float* cs = table.data() + positions[static_cast<size_t>(t)] * rotary;
-        const bool interleaved = style == RopeStyle::kInterleaved;
         for (int64_t h = 0; h < kHeads; ++h) {
           const size_t at = static_cast<size_t>((t * kHeads + h) * kDim);
           const auto e = ref::rope(q0.data() + at, kDim, cs, rotary / 2, interleaved);
           for (size_t d = 0; d < kDim; ++d) ASSERT_NEAR(q[at + d], e[d], 1e-5);
         }
-        // A context of one token returns its value exactly: read the cache back through attention.
-        std::vector<float> one_q(kKvHeads * kDim, 1.0f), out(kKvHeads * kDim);
-        const std::vector<int32_t> cu = {0, 1},
-                                   lens = {static_cast<int32_t>(slots[static_cast<size_t>(t)] % kBlock + 1)};
-        const std::vector<int32_t> blocks = {slots[static_cast<size_t>(t)] / kBlock};
-        if (lens[0] != 1) continue;
-        backend_->paged_attention(view(out, 1, kKvHeads * kDim), view(one_q, 1, kKvHeads * kDim), {cu, lens, blocks, 1},
-                                  1.0f, *cache, 1);
-        for (size_t i = 0; i < out.size(); ++i) ASSERT_EQ(out[i], v[static_cast<size_t>(t * kKvHeads * kDim) + i]);
       }
+      // The cache read back through attention: over one token it gives the value itself, over several it weighs the
+      // keys.
+      for (size_t t = 0; t < kTokens; ++t) {
+        const int64_t count = slots[t] % kBlock + 1;
+        if (static_cast<int64_t>(t) + 1 < count) continue;  // its block begins before the first slot written
+        const std::vector<float> probe = random_floats(rng_, kKvHeads * kDim);
+        std::vector<float> probe_in = probe, out(kKvHeads * kDim);
+        const std::vector<int32_t> cu = {0, 1}, lens = {static_cast<int32_t>(count)}, blocks = {slots[t] / kBlock};
+        backend_->paged_attention(view(out, 1, kKvHeads * kDim), view(probe_in, 1, kKvHeads * kDim),
+                                  {cu, lens, blocks, 1}, 1.0f, *cache, 1);
+        for (size_t h = 0; h < kKvHeads; ++h) {
+          std::vector<std::vector<float>> rotated;
+          std::vector<const float*> keys, values;
+          for (size_t i = t + 1 - static_cast<size_t>(count); i <= t; ++i) {
+            const size_t at = (i * kKvHeads + h) * kDim;
+            const auto e =
+                ref::rope(k0.data() + at, kDim, table.data() + positions[i] * rotary, rotary / 2, interleaved);
+            rotated.emplace_back(e.begin(), e.end());
+            values.push_back(v.data() + at);
+          }
+          for (const auto& key : rotated) keys.push_back(key.data());
+          const auto expected = ref::attend(probe.data() + h * kDim, keys, values, kDim, 1.0);
+          for (size_t d = 0; d < kDim; ++d) ASSERT_NEAR(out[h * kDim + d], expected[d], 1e-4) << t << " " << h;
+        }
+      }
+      backend_->rope_and_write_kv(view(q, 0, kHeads * kDim), view(k, 0, kKvHeads * kDim), view(v, 0, kKvHeads * kDim),
+                                  {}, {}, table.data(), rotary, style, *cache, 1);
     }
   }
 }

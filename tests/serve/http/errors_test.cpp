@@ -232,7 +232,8 @@ TEST(Errors, RefusalsOfTheEngineHaveTheirStatus) {
 TEST(Errors, AnEngineFaultIs500OrAnEventOfTheStream) {
   const Api api([](const engine::GenerationRequest&) {
     auto deltas = FakeGenerator::tokens(ByteTokenizer::ids("ab"), engine::FinishReason::kError);
-    deltas.back().error = Error{ErrorCode::kDevice, "the engine failed: /src/file.cpp:123: check failed: a == b", "", ""};
+    deltas.back().error =
+        Error{ErrorCode::kDevice, "the engine failed: /src/file.cpp:123: check failed: a == b", "", ""};
     return deltas;
   });
   const Reply whole = api.post("/v1/completions", {{"prompt", "a"}});
