@@ -32,8 +32,8 @@ struct ApiContext {
   // Errors: kModelNotFound. Absent = the served model.
   Result<void> check_model(const std::optional<std::string>& name) const;
   const std::string& model_name(const std::optional<std::string>& asked) const;
-  // Requests share cached prompt blocks only when they carry the same API key and the same salt: a cache hit shows in the
-  // time of the answer, so others could guess prompts.
+  // Requests share cached prompt blocks only when they carry the same API key and the same salt: a cache hit shows in
+  // the time of the answer, so others could guess prompts.
   std::string cache_scope(const httpd::Request& request, const std::string& salt) const;
 };
 

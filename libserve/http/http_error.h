@@ -7,8 +7,8 @@
 
 namespace mhub::http {
 
-// {"error":{"message","type","param","code"}}: the only form in which an error leaves this server. The text of kInternal
-// stays here: whoever met the failure has logged it.
+// {"error":{"message","type","param","code"}}: the only form in which an error leaves this server. The text of
+// kInternal stays here: whoever met the failure has logged it.
 OrderedJson error_body(const Error& error);
 httpd::Response error_response(const Error& error);
 httpd::Response json_response(const OrderedJson& body);
