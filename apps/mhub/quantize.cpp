@@ -166,8 +166,8 @@ Result<fs::path> make_work_place(const QuantizeCommand& command, hub::ModelLibra
   const fs::path work = output.parent_path() / fmt::format(".{}.mhub-{}", output.filename().string(), getpid());
   fs::create_directories(work, ec);
   if (ec)
-    return Error{ErrorCode::kDisk, fmt::format("creating {}: {}", printable(work.string(), 1024), ec.message()), "",
-                 ""};
+    return Error{ErrorCode::kDisk, fmt::format("creating {}: {}", printable(work.string(), 1024), ec.message()),
+                 "choose another --output", ""};
   return work;
 }
 

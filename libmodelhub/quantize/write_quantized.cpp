@@ -196,8 +196,8 @@ Result<WriteReport> write_quantized(const fs::path& model, const fs::path& outpu
   if (!fs::create_directory(staging.path(), ec)) {
     return Error{
         ErrorCode::kDisk,
-        fmt::format("creating {}: {}", printable(staging.path().string(), 1024), ec ? ec.message() : "it exists"), "",
-        ""};
+        fmt::format("creating {}: {}", printable(staging.path().string(), 1024), ec ? ec.message() : "it exists"),
+        "check that the directory may be written and remove what an earlier run left", ""};
   }
   MHUB_CHECK_OK(write_model_files(source, options, staging.path()));
   MHUB_TRY(auto shards, ShardWriter::create(staging.path(), plan_outputs(source, options), options.max_shard_bytes));

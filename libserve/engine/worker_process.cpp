@@ -66,8 +66,8 @@ std::string describe(int status) {
 Result<std::unique_ptr<WorkerProcess>> WorkerProcess::start(const std::string& executable) {
   const auto failed = [&](const char* what) {
     return Error{ErrorCode::kInternal,
-                 fmt::format("cannot start the engine worker {}: {}: {}", executable, what, std::strerror(errno)), "",
-                 ""};
+                 fmt::format("cannot start the engine worker {}: {}: {}", executable, what, std::strerror(errno)),
+                 "raise the limits of processes and open files (ulimit -u, ulimit -n)", ""};
   };
   int fds[2];
   if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) != 0) return failed("socketpair");

@@ -23,7 +23,8 @@ Result<std::unique_ptr<kernels::Backend>> make_cpu(const kernels::BackendOptions
   try {
     return kernels::make_cpu_backend(options);
   } catch (const kernels::BackendError& e) {
-    return Error{ErrorCode::kUsage, fmt::format("the cpu back end cannot start: {}", e.what()), "", ""};
+    return Error{ErrorCode::kUsage, fmt::format("the cpu back end cannot start: {}", e.what()),
+                 "the cpu back end needs a processor with AVX2; see --threads", ""};
   }
 }
 

@@ -23,21 +23,23 @@ int64_t blocks_for(int64_t tokens, int64_t block_size) {
 
 Result<void> check_options(const RunnerOptions& o, const MemoryDemand& demand) {
   if (o.block_size < 1 || o.block_size > 1024)
-    return usage(fmt::format("block_size {} is not from 1 to 1024", o.block_size), "", "block_size");
+    return usage(fmt::format("block_size {} is not from 1 to 1024", o.block_size), "16 is a good --block-size",
+                 "block_size");
   if (o.max_num_seqs < 1 || o.max_num_seqs > 65536)
-    return usage(fmt::format("max_num_seqs {} is not from 1 to 65536", o.max_num_seqs), "", "max_num_seqs");
+    return usage(fmt::format("max_num_seqs {} is not from 1 to 65536", o.max_num_seqs), "give another --max-num-seqs",
+                 "max_num_seqs");
   if (o.max_num_batched_tokens < 1 || o.max_num_batched_tokens > 1 << 20) {
-    return usage(fmt::format("max_num_batched_tokens {} is not from 1 to 1048576", o.max_num_batched_tokens), "",
-                 "max_num_batched_tokens");
+    return usage(fmt::format("max_num_batched_tokens {} is not from 1 to 1048576", o.max_num_batched_tokens),
+                 "give another --max-num-batched-tokens", "max_num_batched_tokens");
   }
   if (!(o.gpu_memory_utilization > 0 && o.gpu_memory_utilization <= 1)) {
-    return usage(fmt::format("gpu_memory_utilization {} is not above 0 and at most 1", o.gpu_memory_utilization), "",
-                 "gpu_memory_utilization");
+    return usage(fmt::format("gpu_memory_utilization {} is not above 0 and at most 1", o.gpu_memory_utilization),
+                 "give a share such as 0.9", "gpu_memory_utilization");
   }
   if (o.max_model_len < 0 || o.max_model_len > demand.longest_len) {
     return usage(fmt::format("max_model_len {} is not from 1 to the {} positions of this model", o.max_model_len,
                              demand.longest_len),
-                 "", "max_model_len");
+                 "give a smaller --max-model-len or leave it out", "max_model_len");
   }
   return {};
 }

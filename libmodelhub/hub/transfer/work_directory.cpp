@@ -93,8 +93,8 @@ Result<WorkDirectory> WorkDirectory::acquire(const fs::path& root, std::stop_tok
       if (!told) on_wait(read_holder(lock.get()));
       told = true;
       if (stop.stop_requested()) {
-        return Error{ErrorCode::kInterrupted, fmt::format("wait for {}: interrupted", (root / "lock").string()), "",
-                     ""};
+        return Error{ErrorCode::kInterrupted, fmt::format("wait for {}: interrupted", (root / "lock").string()),
+                     "run the same command again", ""};
       }
       std::this_thread::sleep_for(kLockPoll);
       if (!is_current(lock.get(), root)) break;

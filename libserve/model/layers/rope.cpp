@@ -114,7 +114,7 @@ Result<RopeFrequencies> rope_frequencies(const ModelConfig& config, int64_t max_
       return Error{ErrorCode::kBadModel,
                    fmt::format("tensor rope_freqs.weight has {} values, a rotary dimension of {} needs {}",
                                divisors.size(), d, rope.inv_freq.size()),
-                   "", ""};
+                   "get the file again from its publisher", ""};
     }
     for (size_t i = 0; i < divisors.size(); ++i) rope.inv_freq[i] /= static_cast<double>(divisors[i]);
     return rope;

@@ -30,7 +30,7 @@ Result<std::unique_ptr<kernels::Buffer>> WeightLoader::upload(std::span<const fl
     return Error{ErrorCode::kDevice,
                  fmt::format("{} for {} could not be allocated on {}", human_bytes(values.size_bytes()), name,
                              backend_.facts().name),
-                 "", ""};
+                 "free memory there or use a smaller or quantized model", ""};
   }
   backend_.copy_to_device(buffer->data(), values.data(), values.size_bytes());
   return buffer;
