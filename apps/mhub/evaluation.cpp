@@ -20,7 +20,6 @@ class ModelEvaluator final : public quantize::Evaluator {
                  std::function<void()> on_window)
       : model_(std::move(model)), tokenizer_(std::move(tokenizer)), on_window_(std::move(on_window)) {}
 
-  int64_t vocab_size() const override { return model_->vocab_size(); }
   std::vector<int32_t> encode(std::string_view text) const override {
     return tokenizer_->encode(text, false, text::SpecialTokens::kParse);
   }

@@ -21,7 +21,7 @@ Result<std::string> template_text(const std::string& given) {
                "give a path or the Jinja text", ""};
 }
 
-Result<void> compile_templates(std::vector<text::ChatTemplateSource> sources, TextSide& to) {
+void compile_templates(std::vector<text::ChatTemplateSource> sources, TextSide& to) {
   for (auto& source : sources) {
     auto compiled = text::ChatTemplate::compile(std::move(source.source));
     if (compiled) {
@@ -31,7 +31,6 @@ Result<void> compile_templates(std::vector<text::ChatTemplateSource> sources, Te
           fmt::format("chat template \"{}\" left out: {}", printable(source.name), compiled.error().one_line()));
     }
   }
-  return {};
 }
 
 Result<void> read_directory(const fs::path& dir, bool with_templates, bool tokenizer_optional, TextSide& to) {
@@ -43,14 +42,16 @@ Result<void> read_directory(const fs::path& dir, bool with_templates, bool token
   MHUB_TRY(to.defaults, formats::read_generation_defaults(dir));
   if (!with_templates) return {};
   MHUB_TRY(auto sources, text::read_chat_templates(dir));
-  return compile_templates(std::move(sources), to);
+  compile_templates(std::move(sources), to);
+  return {};
 }
 
 Result<void> read_gguf(const fs::path& file, bool with_templates, TextSide& to) {
   MHUB_TRY(const formats::GgufFile gguf, formats::open_gguf(file));
   MHUB_TRY(to.tokenizer, text::tokenizer_from_gguf(gguf));
   if (!with_templates) return {};
-  return compile_templates(text::chat_templates_from_gguf(gguf), to);
+  compile_templates(text::chat_templates_from_gguf(gguf), to);
+  return {};
 }
 
 }  // namespace

@@ -14,7 +14,6 @@ namespace {
 class FakeModel : public Evaluator {
  public:
   explicit FakeModel(std::function<std::vector<float>(int32_t)> rule) : rule_(std::move(rule)) {}
-  int64_t vocab_size() const override { return 4; }
   std::vector<int32_t> encode(std::string_view text) const override {
     std::vector<int32_t> out;
     for (const char c : text) out.push_back(c - 'a');

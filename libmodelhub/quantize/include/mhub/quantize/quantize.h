@@ -43,7 +43,6 @@ QuantizedMatrix quantize_rtn(std::span<const float> weights, int64_t rows, int64
 class Evaluator {
  public:
   virtual ~Evaluator() = default;
-  virtual int64_t vocab_size() const = 0;
   virtual std::vector<int32_t> encode(std::string_view text) const = 0;  // whole text, no special tokens
   virtual void logits(std::span<const int32_t> tokens,
                       const std::function<void(int64_t position, std::span<const float>)>& sink) = 0;
