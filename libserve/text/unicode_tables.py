@@ -38,14 +38,14 @@ def main() -> None:
         block = tuple(code_of(c) for c in range(start, start + BLOCK))
         index.append(blocks.setdefault(block, len(blocks)))
     out = ["// SPDX-License-Identifier: Apache-2.0",
-           f"// Written by packaging/unicode_tables.py from Unicode {ucd.unidata_version}. Do not edit.",
+           f"// Written by libserve/text/unicode_tables.py from Unicode {ucd.unidata_version}. Do not edit.",
            f"constexpr uint16_t kBlockIndex[{len(index)}] = {{", *rows(index, 40), "};",
            f"constexpr uint8_t kBlocks[{len(blocks)}][{BLOCK}] = {{"]
     for block in blocks:
         out.append("{" + ",".join(map(str, block)) + "},")
     out += ["};", "constexpr SpecialCase kSpecialCases[] = {",
             *(f"{{0x{c:x}, '{kind}', \"{text}\"}}," for c, kind, text in special_cases()), "};", ""]
-    target = pathlib.Path(__file__).resolve().parent.parent / "libserve/text/unicode_tables.inc"
+    target = pathlib.Path(__file__).resolve().parent / "unicode_tables.inc"
     target.write_text("\n".join(out))
 
 
