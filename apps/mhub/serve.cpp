@@ -72,6 +72,7 @@ Result<void> complete_options(ServeOptions& options) {
     if (options.http.api_keys.empty() && !env(name).empty()) options.http.api_keys.push_back(env(name));
   }
   if (options.http.served_model_names.empty()) options.http.served_model_names.push_back(options.model);
+  options.http.priorities = options.engine.scheduling_policy == "priority";
   options.http.enable_prefix_caching = options.engine.enable_prefix_caching;
   options.http.max_concurrent_requests = static_cast<int>(options.engine.max_num_seqs + options.engine.max_queue);
   spdlog::set_level(spdlog::level::from_str(options.log_level));
@@ -196,8 +197,7 @@ Result<void> serve(const Cli& cli, ServeOptions options) {
   cli.print_line(fmt::format("mhub: serving {} on {}", options.http.served_model_names.front(),
                              http_url(options.http.host, server->port())));
   const auto ended = wait_for_end(cli, ending, *worker);
-  const std::atomic<bool> at_once{false};  // a second signal ends the process itself (cli.cpp)
-  if (ended) server->drain(at_once);
+  if (ended) server->drain();  // a second signal ends the process itself (cli.cpp)
   return ended;
 }
 
@@ -250,6 +250,11 @@ void add_engine_options(CLI::App& command, ServeOptions& options) {
       ->capture_default_str()
       ->check(CLI::IsMember({8, 16, 32, 64, 128}));
   command.add_flag("--no-enable-prefix-caching", options.no_prefix_caching, "Do not share blocks between requests");
+  command
+      .add_option("--scheduling-policy", engine.scheduling_policy,
+                  "Who is computed first: fcfs, or priority (the field of a request; lower is earlier)")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"fcfs", "priority"}));
   command.add_option("--max-queue", engine.max_queue, "Requests that may wait; more get 429")
       ->capture_default_str()
       ->check(CLI::Range(1, 65536));

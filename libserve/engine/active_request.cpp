@@ -14,8 +14,6 @@ FinishReason reason_of(sched::Finish finish) {
       return FinishReason::kStop;
     case sched::Finish::kLength:
       return FinishReason::kLength;
-    case sched::Finish::kAbort:
-      return FinishReason::kAbort;
     case sched::Finish::kError:
       break;
   }

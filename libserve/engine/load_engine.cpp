@@ -20,6 +20,13 @@ Result<model::LoadFormat> parse_load_format(const std::string& name) {
                "use auto or dummy", "load-format"};
 }
 
+Result<sched::Policy> parse_policy(const std::string& name) {
+  if (name == "fcfs") return sched::Policy::kFcfs;
+  if (name == "priority") return sched::Policy::kPriority;
+  return Error{ErrorCode::kUsage, fmt::format("scheduling policy \"{}\" is unknown", printable(name, 64)),
+               "use fcfs or priority", "scheduling-policy"};
+}
+
 model::RunnerOptions runner_options(const EngineConfig& config, model::LoadFormat load_format) {
   model::RunnerOptions options;
   options.model = config.model;
@@ -73,11 +80,12 @@ ModelInfo describe(const model::LoadedModel& model, const std::string& why_cpu) 
 
 Result<LoadedEngine> load_engine(const EngineConfig& config) {
   MHUB_TRY(const auto load_format, parse_load_format(config.load_format));
+  MHUB_TRY(const auto policy, parse_policy(config.scheduling_policy));
   if (config.block_size < 1 || config.max_num_seqs < 1 || config.max_num_batched_tokens < 1) {
     return Error{ErrorCode::kUsage,
                  fmt::format("block size {}, max-num-seqs {} and max-num-batched-tokens {} must be at least 1",
                              config.block_size, config.max_num_seqs, config.max_num_batched_tokens),
-                 "", ""};
+                 "leave them out to get the defaults", ""};
   }
   kernels::BackendOptions backend_options;
   MHUB_TRY(backend_options.compute, model::compute_for_dtype(config.dtype));
@@ -93,6 +101,7 @@ Result<LoadedEngine> load_engine(const EngineConfig& config) {
   loaded.scheduler.max_model_len = model->max_model_len();
   loaded.scheduler.max_num_seqs = config.max_num_seqs;
   loaded.scheduler.max_num_batched_tokens = config.max_num_batched_tokens;
+  loaded.scheduler.policy = policy;
   loaded.scheduler.enable_prefix_caching = config.enable_prefix_caching;
   std::random_device random;
   loaded.scheduler.hash_seed = (static_cast<uint64_t>(random()) << 32) | random();

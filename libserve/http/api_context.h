@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <ctime>
 #include <string>
 
 #include "api_keys.h"
@@ -23,12 +24,13 @@ struct ApiContext {
   const int64_t max_model_len, vocab_size;
   const std::vector<TokenId> eos_token_ids;  // of model and tokenizer
   const PromptBuilder prompts;
+  const std::time_t started = std::time(nullptr);
   Metrics metrics;
   std::atomic<bool> draining{false};  // no new work
   std::atomic<bool> cut{false};       // running work ends with an error
   std::atomic<int> in_flight{0};      // generation requests being answered
 
-  RequestRules rules() const { return {vocab_size, model.defaults}; }
+  RequestRules rules() const { return {vocab_size, model.defaults, config.priorities}; }
   // Errors: kModelNotFound. Absent = the served model.
   Result<void> check_model(const std::optional<std::string>& name) const;
   const std::string& model_name(const std::optional<std::string>& asked) const;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "mhub/http/api_server.h"
 
+#include <arpa/inet.h>
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
@@ -20,7 +21,9 @@ constexpr int kSpareConnections = 512;  // idle ones beside those that generate
 constexpr double kEndOfStreamSeconds = 0.5;
 
 bool is_loopback(const std::string& host) {
-  return host == "localhost" || host == "::1" || host.rfind("127.", 0) == 0;
+  if (host == "localhost" || host == "::1") return true;
+  in_addr address{};  // a name may begin with "127.", too
+  return inet_pton(AF_INET, host.c_str(), &address) == 1 && ntohl(address.s_addr) >> 24 == 127;
 }
 
 // CORS and request id, on every response.
@@ -105,14 +108,13 @@ int ApiServer::port() const {
   return state_->server->port();
 }
 
-void ApiServer::drain(const std::atomic<bool>& now) {
+void ApiServer::drain() {
   using Clock = std::chrono::steady_clock;
   ApiContext& context = state_->context;
   context.draining = true;
   const auto deadline = Clock::now() + std::chrono::duration_cast<Clock::duration>(
                                            std::chrono::duration<double>(context.config.shutdown_timeout_seconds));
-  while (context.in_flight > 0 && !now && Clock::now() < deadline)
-    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  while (context.in_flight > 0 && Clock::now() < deadline) std::this_thread::sleep_for(std::chrono::milliseconds(10));
   context.cut = true;
   state_->server->stop(kEndOfStreamSeconds);
 }

@@ -57,9 +57,6 @@ void Choice::finish_by(engine::FinishReason reason, std::optional<TokenId> stop_
     case engine::FinishReason::kLength:
       to.finish_reason = "length";
       break;
-    case engine::FinishReason::kAbort:
-      to.finish_reason = "abort";
-      break;
     case engine::FinishReason::kError:
       to.finish_reason = "error";
       break;

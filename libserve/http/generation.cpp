@@ -25,6 +25,7 @@ engine::GenerationRequest make_request(const Generation::Plan& plan, const Promp
   request.prompt = prompt.ids;
   request.params = fields.sampling;
   request.cache_scope = plan.cache_scope;
+  request.priority = fields.priority;
   request.params.stop_token_ids = fields.stop_token_ids;
   if (!fields.ignore_eos) {
     request.params.stop_token_ids.insert(request.params.stop_token_ids.end(), plan.eos_token_ids.begin(),

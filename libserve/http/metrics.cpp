@@ -163,7 +163,8 @@ std::string Metrics::text(const engine::EngineStats& stats, const engine::ModelI
           stats.prefix_queries_tokens);
   counter("vllm:prefix_cache_hits_total", "Prompt tokens found in the prefix cache", stats.prefix_hit_tokens);
   counter("vllm:num_preemptions_total", "Preempted sequences", stats.preemptions);
-  counter("vllm:prompt_tokens_total", "Prompt tokens computed", stats.prompt_tokens);
+  counter("vllm:prompt_tokens_total", "Prompt tokens of the requests that were taken, cached ones too",
+          stats.prompt_tokens);
   counter("vllm:generation_tokens_total", "Tokens generated", stats.generation_tokens);
   add("vllm:cache_config_info", "The KV cache", MetricType::Gauge, 1,
       {{"block_size", fmt::to_string(stats.block_size)},

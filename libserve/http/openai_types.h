@@ -22,12 +22,14 @@ using engine::TokenId;
 struct RequestRules {
   int64_t vocab_size = 0;
   formats::GenerationDefaults defaults;
+  bool priorities = false;  // whether a request may have one other than 0
 };
 
 // Fields that both generation routes share.
 struct GenerationFields {
   std::optional<std::string> model, request_id;
   int n = 1;
+  int priority = 0;  // lower runs earlier
   bool stream = false, include_usage = false, continuous_usage = false;
   model::SamplingParams sampling;     // without seed, stop ids, max_tokens
   std::optional<int64_t> max_tokens;  // as requested

@@ -39,7 +39,7 @@ constexpr IntegerRule kTopK{"top_k", -1, INT32_MAX};
 constexpr IntegerRule kMinTokens{"min_tokens", 0, INT32_MAX};
 constexpr IntegerRule kPromptLogprobs{"prompt_logprobs", 0, 20};
 constexpr IntegerRule kTruncate{"truncate_prompt_tokens", -1, INT32_MAX};
-constexpr IntegerRule kPriority{"priority", 0, 0};
+constexpr IntegerRule kPriority{"priority", INT32_MIN, INT32_MAX};
 constexpr size_t kMaxStopStrings = 64, kMaxStopBytes = 1024, kMaxLogitBias = 1024, kMaxStopIds = 1024, kMaxSalt = 128;
 constexpr float kLowestTemperature = 0.01f, kBiasLimit = 100.0f;
 
@@ -229,7 +229,11 @@ Result<void> read_generation_fields(const JsonFields& json, const RequestRules& 
   to.n = static_cast<int>(n.value_or(1));
   MHUB_TRY(const auto best_of, json.integer("best_of"));
   if (best_of && *best_of != to.n) return bad_value("best_of", "best_of other than n is not supported");
-  MHUB_CHECK_OK(read_integer(json, kPriority));
+  MHUB_TRY(const auto priority, read_integer(json, kPriority));
+  to.priority = static_cast<int>(priority.value_or(0));
+  if (to.priority != 0 && !rules.priorities) {
+    return bad_value("priority", "priority other than 0 needs a server started with --scheduling-policy priority");
+  }
   MHUB_CHECK_OK(refuse_unbuilt(json));
   MHUB_CHECK_OK(read_numbers(json, rules, to.sampling));
   to.show_prompt_logprobs = to.sampling.prompt_logprobs >= 0;

@@ -1,6 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <ctime>
-
 #include "http_error.h"
 #include "routes.h"
 
@@ -8,10 +6,9 @@ namespace mhub::http {
 namespace {
 
 OrderedJson model_card(const ApiContext& context, const std::string& name) {
-  const std::time_t now = std::time(nullptr);
   return {{"id", name},
           {"object", "model"},
-          {"created", now},
+          {"created", context.started},
           {"owned_by", "mhub"},
           {"root", context.model.root},
           {"parent", nullptr},

@@ -15,6 +15,7 @@ inline std::vector<Frame> sample_frames() {
   config.model = "/models/m.gguf";
   config.enable_prefix_caching = false;
   config.seed = 99;
+  config.scheduling_policy = "priority";
   config.sampled_vocab = 1234;
   ModelInfo info;
   info.architecture = "LlamaForCausalLM";

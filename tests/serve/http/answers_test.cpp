@@ -71,6 +71,16 @@ TEST(Answers, ToolsReachTheTemplate) {
   EXPECT_NE(ByteTokenizer().decode(api.generator->requests()[0].prompt, true).find("T1"), std::string::npos);
 }
 
+TEST(Answers, PriorityReachesAnEngineThatSchedulesByIt) {
+  http::HttpConfig config;
+  config.priorities = true;
+  const Api api(say("x"), config);
+  ASSERT_EQ(api.post("/v1/completions", {{"prompt", "a"}, {"priority", -3}}).status, 200);
+  ASSERT_EQ(api.post("/v1/completions", {{"prompt", "a"}}).status, 200);
+  EXPECT_EQ(api.generator->requests()[0].priority, -3);
+  EXPECT_EQ(api.generator->requests()[1].priority, 0);
+}
+
 TEST(Answers, SamplingFieldsReachTheEngine) {
   const Api api(say("x"));
   const Reply reply = api.post("/v1/completions",

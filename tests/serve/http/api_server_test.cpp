@@ -14,6 +14,7 @@ TEST(ApiServer, ModelsOnBothPaths) {
     ASSERT_EQ(reply.status, 200) << path;
     EXPECT_EQ(reply.json["object"], "list");
     EXPECT_EQ(reply.json["data"][0]["id"], "m");
+    EXPECT_EQ(reply.json["data"][0]["created"], api.get("/v1/models/m").json["created"]);
     EXPECT_EQ(reply.json["data"][0]["max_model_len"], 64);
     EXPECT_EQ(reply.json["data"][0]["root"], "/models/m");
     EXPECT_EQ(reply.json["data"][1]["id"], "org/other");
@@ -99,7 +100,7 @@ TEST(ApiServer, PromptsAreCachedPerKeyAndSalt) {
 TEST(ApiServer, AnOpenBindNeedsAKey) {
   http::HttpConfig config;
   config.served_model_names = {"m"};
-  for (const char* host : {"0.0.0.0", "::", "192.168.0.1", ""}) {
+  for (const char* host : {"0.0.0.0", "::", "192.168.0.1", "", "127.example.org"}) {
     config.host = host;
     const auto refused = http::ApiServer::check(config);
     ASSERT_FALSE(refused) << host;
@@ -221,8 +222,7 @@ TEST(ApiServer, DrainingRefusesAtOnceAndEndsStreamsWithAnError) {
   stream.send(Api::request("POST", "/v1/completions", R"({"prompt":"a","stream":true})"));
   whole.send(Api::request("POST", "/v1/completions", R"({"prompt":"a"})"));
   ASSERT_TRUE(eventually([&] { return api.generator->live_streams() == 2; }));
-  const std::atomic<bool> now{false};
-  std::thread drain([&] { api.server->drain(now); });
+  std::thread drain([&] { api.server->drain(); });
   EXPECT_TRUE(eventually([&] { return api.get("/health").status == 503; }, 1));
   const Reply refused = api.post("/v1/completions", {{"prompt", "a"}});
   EXPECT_EQ(refused.status, 503);
@@ -236,17 +236,11 @@ TEST(ApiServer, DrainingRefusesAtOnceAndEndsStreamsWithAnError) {
   EXPECT_THROW(api.client(), std::runtime_error);
 }
 
-TEST(ApiServer, DrainingEndsEarlyWhenNothingRunsOrWhenTold) {
+TEST(ApiServer, DrainingEndsAtOnceWhenNothingRuns) {
   const Api idle(say("x"));
-  const std::atomic<bool> no{false}, yes{true};
   const auto begin = std::chrono::steady_clock::now();
-  idle.server->drain(no);
-  const Api busy(say_and_hang("a"));
-  RawClient client = busy.client();
-  client.send(Api::request("POST", "/v1/completions", R"({"prompt":"a","stream":true})"));
-  ASSERT_TRUE(eventually([&] { return busy.generator->live_streams() == 1; }));
-  busy.server->drain(yes);
-  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(2));
+  idle.server->drain();
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(5)) << "the timeout is 30";
 }
 
 }  // namespace

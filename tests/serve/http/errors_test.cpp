@@ -121,7 +121,7 @@ TEST(Errors, Completions) {
            "stream_options", "stream"},
           {"truncate", with(R"("truncate_prompt_tokens":65)"), 400, kBad, "truncate_prompt_tokens", "64"},
           {"cache_salt", with(R"("cache_salt":"a/b")"), 400, kBad, "cache_salt", "cache_salt"},
-          {"priority", with(R"("priority":1)"), 400, kBad, "priority", "priority"},
+          {"priority", with(R"("priority":1)"), 400, kBad, "priority", "--scheduling-policy"},
           {"suffix", with(R"("suffix":"x")"), 400, kBad, "suffix", "suffix"},
           {"prompt_embeds", with(R"("prompt_embeds":"x")"), 400, kBad, "prompt_embeds", "not supported"},
           {"beam search", with(R"("use_beam_search":true)"), 501, kMissing, "use_beam_search", "beam search"},

@@ -13,8 +13,8 @@
 namespace mhub::engine {
 
 struct EngineConfig {
-  std::string model;                 // directory or GGUF path
-  std::string device = "auto";       // auto | cpu | cuda
+  std::string model;            // directory or GGUF path
+  std::string device = "auto";  // auto | cpu | cuda
   std::string dtype = "auto";
   std::string load_format = "auto";
   int64_t max_model_len = 0;
@@ -24,11 +24,12 @@ struct EngineConfig {
   bool enable_prefix_caching = true;
   double gpu_memory_utilization = 0.9;
   uint64_t kv_cache_memory_bytes = 0;
+  std::string scheduling_policy = "fcfs";  // fcfs | priority (a request's priority, then its arrival)
   uint64_t seed = 0;
-  int64_t max_queue = 512;           // requests waiting beyond this are refused with kOverloaded
-  int num_threads = 0;               // 0 = physical cores
-  std::string backend_path;          // where libmhub_cuda.so is looked for
-  int64_t sampled_vocab = 0;         // ids below it may be generated (embeddings are padded); 0 = all
+  int64_t max_queue = 512;    // requests waiting beyond this are refused with kOverloaded
+  int num_threads = 0;        // 0 = physical cores
+  std::string backend_path;   // where libmhub_cuda.so is looked for
+  int64_t sampled_vocab = 0;  // ids below it may be generated (embeddings are padded); 0 = all
 };
 
 // The engine loop in this process: one thread owns scheduler and runner. Used by tests, bench and quantize.

@@ -26,17 +26,17 @@ struct GenerationRequest {
   std::string cache_scope;
 };
 
-enum class FinishReason { kStop, kLength, kAbort, kError };
+enum class FinishReason { kStop, kLength, kError };
 
 // What one step gave to one request.
 struct TokenDelta {
-  std::vector<TokenId> tokens;                  // usually one; several when the reader was slow
-  std::vector<PositionLogprobs> logprobs;       // parallel to tokens when asked for
+  std::vector<TokenId> tokens;                    // usually one; several when the reader was slow
+  std::vector<PositionLogprobs> logprobs;         // parallel to tokens when asked for
   std::vector<PositionLogprobs> prompt_logprobs;  // once, with the first delta, one per prompt token after the first
-  std::optional<FinishReason> finish;           // last delta
-  std::optional<TokenId> stop_token;            // the stop id that ended it (already in tokens)
-  std::optional<Error> error;                   // with finish = kError
-  int64_t cached_tokens = 0;                    // prompt tokens that came from the prefix cache (first delta)
+  std::optional<FinishReason> finish;             // last delta
+  std::optional<TokenId> stop_token;              // the stop id that ended it (already in tokens)
+  std::optional<Error> error;                     // with finish = kError
+  int64_t cached_tokens = 0;                      // prompt tokens that came from the prefix cache (first delta)
 };
 
 // The answer of one request as it arrives. Move-only; dropping it before the end cancels the request (its blocks are
@@ -55,7 +55,7 @@ struct EngineStats {
   uint64_t prefix_queries_tokens = 0, prefix_hit_tokens = 0;
   uint64_t prompt_tokens = 0, generation_tokens = 0;
   uint64_t steps = 0;
-  double last_step_age_seconds = 0;   // since the last finished step while work is pending; 0 when idle
+  double last_step_age_seconds = 0;  // since the last finished step while work is pending; 0 when idle
 };
 
 struct ModelInfo {
@@ -64,7 +64,7 @@ struct ModelInfo {
   uint64_t weights_bytes = 0, kv_bytes = 0, workspace_bytes = 0, resident_bytes = 0;
   std::string device, kv_dtype, compute;
   std::vector<TokenId> eos_token_ids;
-  std::vector<std::string> notices;   // one-line remarks for the log (max_model_len lowered, ...)
+  std::vector<std::string> notices;  // one-line remarks for the log (max_model_len lowered, ...)
 };
 
 // The seam between front and engine: values only. Implementations: Engine (in this process), WorkerClient (the engine

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <atomic>
 #include <memory>
 #include <string>
 #include <vector>
@@ -16,12 +15,13 @@ namespace mhub::http {
 struct HttpConfig {
   std::string host = "127.0.0.1";
   int port = 8000;
-  std::vector<std::string> api_keys;          // empty = open
-  bool insecure = false;                      // allow a non-loopback host without a key
+  std::vector<std::string> api_keys;  // empty = open
+  bool insecure = false;              // allow a non-loopback host without a key
   std::vector<std::string> served_model_names;
   double shutdown_timeout_seconds = 30;
-  int max_concurrent_requests = 768;          // more are refused with 429; one thread each
-  bool enable_prefix_caching = true;          // only shown in /metrics
+  int max_concurrent_requests = 768;  // more are refused with 429; one thread each
+  bool priorities = false;            // the engine schedules by priority: requests may have one
+  bool enable_prefix_caching = true;  // only shown in /metrics
   std::vector<std::string> allowed_origins = {"*"};
 };
 
@@ -31,7 +31,7 @@ struct ServedModel {
   std::shared_ptr<const text::Tokenizer> tokenizer;
   std::vector<std::pair<std::string, std::shared_ptr<const text::ChatTemplate>>> templates;  // name, template
   formats::GenerationDefaults defaults;
-  std::string root;                            // path shown in /v1/models
+  std::string root;  // path shown in /v1/models
 };
 
 // The OpenAI-compatible API over one Generator.
@@ -44,8 +44,8 @@ class ApiServer {
   ~ApiServer();
   int port() const;
   // Draining: /health turns 503 and new work is refused at once; returns when running streams have ended or the
-  // shutdown timeout has passed (then they get an error event). `now` cuts the wait short when set.
-  void drain(const std::atomic<bool>& now);
+  // shutdown timeout has passed (then they get an error event).
+  void drain();
 
  private:
   struct State;

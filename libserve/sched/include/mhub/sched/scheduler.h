@@ -62,7 +62,7 @@ struct ScheduledBatch {
   bool empty() const { return seqs.empty(); }
 };
 
-enum class Finish { kStop, kLength, kAbort, kError };
+enum class Finish { kStop, kLength, kError };
 
 // What the runner produced for one ScheduledSeq, in order.
 struct SeqResult {
