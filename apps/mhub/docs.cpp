@@ -32,6 +32,33 @@ void print_command(const Cli& cli, const CLI::App& command) {
   }
 }
 
+struct Variable {
+  const char* names;
+  const char* meaning;
+};
+// Those that stand for no option (the tables above name the others).
+constexpr Variable kVariables[] = {
+    {"`MHUB_HOME`, `XDG_DATA_HOME`",
+     "Store and registry: the first, else `mhub` below the second, else `~/.local/share/mhub`"},
+    {"`MHUB_SOURCE`", "Hub of names without a prefix: `modelscope` (default) or `huggingface`"},
+    {"`MODELSCOPE_ENDPOINT`, `MODELSCOPE_DOMAIN`", "Another ModelScope (a mirror); the first one wins"},
+    {"`HF_ENDPOINT`", "Another Hugging Face (a mirror)"},
+    {"`MODELSCOPE_API_TOKEN`, `HF_TOKEN`", "Token for that hub's endpoints only"},
+    {"`MHUB_RETRY_DELAY`", "Seconds before the first retry of a request; doubles"},
+    {"`MHUB_REGISTRY_TIMEOUT`", "Seconds that a locked registry is waited for"},
+    {"`HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY`, `NO_PROXY`",
+     "Proxies, as curl reads them; small letters work too and win"},
+    {"`SSL_CERT_FILE`, `CURL_CA_BUNDLE`, `REQUESTS_CA_BUNDLE`", "File of trusted certificates; the first one wins"},
+    {"`SSL_CERT_DIR`", "Directory of trusted certificates"},
+    {"`MHUB_API_KEY`, `VLLM_API_KEY`", "Key of `mhub serve` when `--api-key` is absent"},
+    {"`MHUB_BACKEND_PATH`", "Where `libmhub_cuda.so` lies; absent: beside the program"},
+};
+
+void print_variables(const Cli& cli) {
+  cli.print_line("\n## Environment\n\n| variable | meaning |\n| --- | --- |");
+  for (const auto& [names, meaning] : kVariables) cli.print_line(fmt::format("| {} | {} |", names, meaning));
+}
+
 }  // namespace
 
 void add_docs(Cli& cli) {
@@ -42,6 +69,7 @@ void add_docs(Cli& cli) {
         for (const CLI::App* sub : cli.app().get_subcommands({})) {
           if (!sub->get_group().empty()) print_command(cli, *sub);
         }
+        print_variables(cli);
         return {};
       });
   command->group("");
