@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """`mhub serve` as a process, from refusals before it starts to every way it ends (docs/cli.md sections 1 and 5).
 
-A FIFO in the place of the CUDA back end makes a worker hang while it loads its model: dlopen waits for a writer. Opening
-and closing it for writing lets the worker go on, on the CPU."""
+A FIFO in the place of the CUDA driver makes a worker hang while it loads its model: dlopen waits for a writer. Opening and
+closing it for writing lets the worker go on, on the CPU."""
 import json
 import os
 import pathlib
@@ -45,6 +45,15 @@ def wait_for(condition, seconds, what):
 
 def health(url):
     return harness.request(url + "/health", timeout=5)[0]
+
+
+def hang_next_worker(plugins):
+    (plugins / "libmhub_cuda.so").touch()
+    os.mkfifo(plugins / "libcuda.so.1")
+
+
+def with_plugins(plugins):
+    return {"MHUB_BACKEND_PATH": str(plugins), "LD_LIBRARY_PATH": str(plugins)}
 
 
 class OpenStream:
@@ -91,10 +100,10 @@ class ServeLifecycle(unittest.TestCase):
 
     def start_hanging(self, plugins):
         """A server whose worker hangs while it loads: (process, worker's id)."""
-        os.mkfifo(plugins / "libmhub_cuda.so")
+        hang_next_worker(plugins)
         server = subprocess.Popen([harness.BIN, "serve", str(self.model), "--port", "0"], stdout=subprocess.PIPE,
                                   stderr=subprocess.PIPE, text=True,
-                                  env=dict(os.environ, MHUB_HOME=str(self.home), MHUB_BACKEND_PATH=str(plugins)))
+                                  env=dict(os.environ, MHUB_HOME=str(self.home), **with_plugins(plugins)))
         return server, wait_for(lambda: workers(server.pid), 10, "a worker")[0]
 
     def assert_refused(self, done, code, words):
@@ -157,10 +166,11 @@ class ServeLifecycle(unittest.TestCase):
             stream.answer.close()
 
     def test_a_killed_worker_ends_its_streams_and_comes_back(self):
-        with tempfile.TemporaryDirectory() as plugins:
-            with self.serve(MHUB_BACKEND_PATH=plugins) as server:
+        with tempfile.TemporaryDirectory() as directory:
+            plugins = pathlib.Path(directory)
+            with self.serve(**with_plugins(plugins)) as server:
                 stream = OpenStream(server.url)
-                os.mkfifo(plugins + "/libmhub_cuda.so")
+                hang_next_worker(plugins)
                 first = workers(server.process.pid)[0]
                 os.kill(first, signal.SIGKILL)
                 events, done = stream.rest()
@@ -168,7 +178,7 @@ class ServeLifecycle(unittest.TestCase):
                 self.assertEqual(events[-1]["error"]["code"], 500)
                 wait_for(lambda: health(server.url) == 503, 1, "health 503")
                 self.assertEqual(harness.request(server.url + "/v1/completions", {"prompt": "a"})[0], 503)
-                open(plugins + "/libmhub_cuda.so", "wb").close()
+                open(plugins / "libcuda.so.1", "wb").close()
                 wait_for(lambda: health(server.url) == 200, 20, "health 200")
                 self.assertEqual(harness.request(server.url + "/v1/completions", {"prompt": "a"})[0], 200)
                 self.assertNotEqual(workers(server.process.pid), [first])
