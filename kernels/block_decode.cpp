@@ -103,6 +103,26 @@ void decode_q6_k(const uint8_t* b, float* y) {
   }
 }
 
+void decode_iq4_nl(const uint8_t* b, float* y) {
+  const float d = half_at(b);
+  for (int e = 0; e < 32; ++e) y[e] = d * static_cast<float>(kIq4Values[b[2 + e % 16] >> (e < 16 ? 0 : 4) & 15]);
+}
+
+void decode_iq4_xs(const uint8_t* b, float* y) {
+  const float d = half_at(b);
+  for (int s = 0; s < 8; ++s) {
+    const float scale = d * static_cast<float>(iq4_xs_scale(b, s));
+    const uint8_t* qs = b + 8 + 16 * s;
+    for (int l = 0; l < 32; ++l)
+      y[32 * s + l] = scale * static_cast<float>(kIq4Values[qs[l % 16] >> (l < 16 ? 0 : 4) & 15]);
+  }
+}
+
+void decode_mxfp4(const uint8_t* b, float* y) {
+  const float d = half_e8m0(b[0]);
+  for (int e = 0; e < 32; ++e) y[e] = d * static_cast<float>(kFp4Halves[b[1 + e % 16] >> (e < 16 ? 0 : 4) & 15]);
+}
+
 using DecodeBlock = void (*)(const uint8_t*, float*);
 DecodeBlock decoder(DType dtype) {
   switch (dtype) {
@@ -126,6 +146,12 @@ DecodeBlock decoder(DType dtype) {
       return decode_q5_k;
     case DType::kQ6_K:
       return decode_q6_k;
+    case DType::kIQ4_NL:
+      return decode_iq4_nl;
+    case DType::kIQ4_XS:
+      return decode_iq4_xs;
+    case DType::kMXFP4:
+      return decode_mxfp4;
     default:
       throw BackendError("decode_blocks: " + std::string(dtype_info(dtype).name) + " is no block type");
   }

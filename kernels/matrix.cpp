@@ -36,6 +36,17 @@ void decode_groups(const MatrixSource& s, int64_t row, float* out) {
   }
 }
 
+void decode_f8(const MatrixSource& s, int64_t row, float* out) {
+  const GroupCodes grid(s);
+  const uint8_t* bytes = static_cast<const uint8_t*>(s.data) + row * s.cols;
+  const int64_t scale_row = (s.first_row + row) / s.group_rows;
+  for (int64_t first = 0; first < s.cols; first += s.group_size) {
+    const float scale = grid.scale(scale_row, first / s.group_size);
+    const int64_t end = first + s.group_size < s.cols ? first + s.group_size : s.cols;
+    for (int64_t c = first; c < end; ++c) out[c] = scale * float_from_e4m3(bytes[c]);
+  }
+}
+
 }  // namespace
 
 MatrixSource MatrixSource::rows_at(int64_t first, int64_t count) const {
@@ -45,6 +56,7 @@ MatrixSource MatrixSource::rows_at(int64_t first, int64_t count) const {
   const auto skip = [](const void* bytes, int64_t offset) -> const void* {
     return bytes == nullptr ? nullptr : static_cast<const uint8_t*>(bytes) + offset;
   };
+  part.first_row = first_row + first;
   if (dtype != DType::kU4 && dtype != DType::kI8) {
     part.data = skip(data, first * static_cast<int64_t>(row_bytes(dtype, static_cast<uint64_t>(cols)).value_or(0)));
     return part;
@@ -67,6 +79,8 @@ void dequantize_rows(const MatrixSource& source, int64_t first_row, int64_t num_
       if (!stride) throw BackendError("dequantize_rows: columns are no multiple of the block");
       decode_blocks(source.dtype, static_cast<const uint8_t*>(source.data) + row * static_cast<int64_t>(*stride),
                     source.cols, out);
+    } else if (source.dtype == DType::kF8E4M3 && source.scales != nullptr) {
+      decode_f8(source, row, out);
     } else if (source.dtype == DType::kU4 || source.dtype == DType::kI8) {
       decode_groups(source, row, out);
     } else {

@@ -80,7 +80,7 @@ void Activations::interleave(TensorView x, int64_t token) {
 size_t Activations::terms_for(const PackedLayout& layout) {
   if (form_ == Form::kFloat) return 0;
   const int64_t columns = scale_cols(layout.scales);
-  const int32_t factor = (layout.codes == Codes::k8 && isa_.signed_eight ? 128 : 0) - layout.offset;
+  const int32_t factor = (unpacked_bits(layout.codes) == 8 && isa_.signed_eight ? 128 : 0) - layout.offset;
   for (size_t i = 0; i < used_terms_; ++i) {
     if (terms_[i].factor == factor && terms_[i].columns == columns) return i;
   }

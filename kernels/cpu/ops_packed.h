@@ -31,7 +31,7 @@ void store_tile(const PackedTile& t, const V (&sum)[kTokens], int64_t lane) {
 
 template <class V, class I, Codes kCodes, bool kMin, int kSub, int kTokens>
 void packed_int(const PackedTile& t) {
-  constexpr int kBits = code_bits(kCodes), kParts = 32 / kSub, kChunks = kSub / 4;
+  constexpr int kBits = unpacked_bits(kCodes), kParts = 32 / kSub, kChunks = kSub / 4;
   for (int64_t lane = 0; lane < kPanelRows; lane += V::kWidth) {
     V sum[kTokens];
     for (int i = 0; i < kTokens; ++i) sum[i] = V::set(0.0f);
@@ -159,6 +159,10 @@ void packed(const PackedTile& t) {
       return packed_width<V, I, Codes::k6, false, 16>(t);
     case Codes::k8:
       return t.has_minimum ? packed_width<V, I, Codes::k8, true, 32>(t) : packed_width<V, I, Codes::k8, false, 32>(t);
+    case Codes::kIq4:
+      return packed_width<V, I, Codes::kIq4, false, 32>(t);
+    case Codes::kFp4:
+      return packed_width<V, I, Codes::kFp4, false, 32>(t);
   }
 }
 

@@ -16,10 +16,25 @@ constexpr int64_t kPanelRows = 16;
 constexpr int64_t kBlockCols = 32;
 constexpr int64_t kSuperBlocks = 8;  // blocks of 32 in a K-quant block of 256
 
-enum class Codes : uint8_t { k2, k3, k4, k5, k6, k8 };
+// kIq4 and kFp4 are four bits that stand for the values of a table, here plus kTableOffset.
+enum class Codes : uint8_t { k2, k3, k4, k5, k6, k8, kIq4, kFp4 };
+constexpr int32_t kTableOffset = 128;
+static constexpr uint8_t kCodeTables[2][16] = {
+    {1, 24, 45, 63, 79, 93, 106, 118, 129, 141, 153, 166, 181, 197, 217, 241},
+    {128, 129, 130, 131, 132, 134, 136, 140, 128, 127, 126, 125, 124, 122, 120, 116}};
+static constexpr bool has_table(Codes codes) {
+  return codes == Codes::kIq4 || codes == Codes::kFp4;
+}
+static constexpr const uint8_t* code_table(Codes codes) {
+  return kCodeTables[codes == Codes::kFp4];
+}
 static constexpr int code_bits(Codes codes) {
-  constexpr int kBits[] = {2, 3, 4, 5, 6, 8};
+  constexpr int kBits[] = {2, 3, 4, 5, 6, 8, 4, 4};
   return kBits[static_cast<int>(codes)];
+}
+// Of the codes as products see them.
+static constexpr int unpacked_bits(Codes codes) {
+  return has_table(codes) ? 8 : code_bits(codes);
 }
 // Bytes of a block of 16 rows by 32 columns.
 static constexpr int64_t code_bytes(Codes codes) {

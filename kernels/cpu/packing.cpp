@@ -68,13 +68,19 @@ void codes_of(const MatrixSource& source, int64_t row, int64_t block, uint8_t* c
   if (source.scales != nullptr) return group_codes(source, row, block, codes);
   const DTypeInfo& info = dtype_info(source.dtype);
   const uint8_t* start = row_start(source, row);
+  if (source.dtype == DType::kIQ4_XS) {
+    return nibbles(start + block / kSuperBlocks * info.block_bytes + 8 + 16 * (block % kSuperBlocks), codes);
+  }
   if (info.block_elems == 256) {
     return super_codes(source.dtype, start + block / kSuperBlocks * info.block_bytes, block % kSuperBlocks, codes);
   }
   const uint8_t* b = start + block * info.block_bytes;
   switch (source.dtype) {
     case DType::kQ4_0:
+    case DType::kIQ4_NL:
       return nibbles(b + 2, codes);
+    case DType::kMXFP4:
+      return nibbles(b + 1, codes);
     case DType::kQ4_1:
       return nibbles(b + 4, codes);
     case DType::kQ5_0:
@@ -121,6 +127,8 @@ void put_codes(Codes kind, const uint8_t* codes, int64_t lane, uint8_t* lines) {
       for (int p = 0; p < 2; ++p) put_word(lines, 4 + p, lane, pair_plane(p, 4));
       break;
     case Codes::k4:
+    case Codes::kIq4:
+    case Codes::kFp4:
       break;
   }
   for (int i = 0; i < 4; ++i) put_word(lines, i, lane, (chunk(i) & 0x0f0f0f0f) | (chunk(i + 4) & 0x0f0f0f0f) << 4);
@@ -177,10 +185,27 @@ void put_group_scales(const MatrixSource& source, int64_t row, int64_t lane, uin
   }
 }
 
+// The scale of every block of 32 columns as float32.
+void put_block_scales(const MatrixSource& source, const PackedLayout& layout, int64_t row, int64_t lane, uint8_t* to) {
+  const uint8_t* b = row_start(source, row);
+  for (int64_t i = 0; i < layout.blocks; ++i, to += 64) {
+    float scale = 0.0f;
+    if (source.dtype == DType::kMXFP4) {
+      scale = half_e8m0(b[i * 17]);
+    } else {  // IQ4_XS
+      const uint8_t* super = b + i / kSuperBlocks * 136;
+      scale = float_from_f16(load_unaligned<uint16_t>(super)) *
+              static_cast<float>(iq4_xs_scale(super, static_cast<int>(i % kSuperBlocks)));
+    }
+    std::memcpy(to + 4 * lane, &scale, 4);
+  }
+}
+
 void put_scales(const MatrixSource& source, const PackedLayout& layout, int64_t row, int64_t lane, uint8_t* to) {
   switch (layout.scales) {
     case Scales::kGroup:
     case Scales::kGroupZero:
+      if (source.scales == nullptr) return put_block_scales(source, layout, row, lane, to);
       return put_group_scales(source, row, lane, to);
     case Scales::kHalf:
     case Scales::kHalfMin: {
@@ -226,6 +251,12 @@ std::optional<PackedLayout> layout_of(const MatrixSource& source) {
       return plain(Codes::k5, Scales::kSuper, 0);
     case DType::kQ6_K:
       return plain(Codes::k6, Scales::kSuper16, 32);
+    case DType::kIQ4_NL:
+      return plain(Codes::kIq4, Scales::kHalf, kTableOffset);
+    case DType::kIQ4_XS:
+      return plain(Codes::kIq4, Scales::kGroup, kTableOffset);
+    case DType::kMXFP4:
+      return plain(Codes::kFp4, Scales::kGroup, kTableOffset);
     case DType::kU4:
     case DType::kI8: {
       const bool whole = source.group_size >= source.cols;

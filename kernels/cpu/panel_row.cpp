@@ -18,6 +18,11 @@ struct Lane {
   Lane shifted() const {
     return {kBits > 0 ? v << (kBits & 31) : v >> (-kBits & 31)};
   }
+  Lane lookup(const uint8_t* table) const {
+    uint32_t word = 0;
+    for (int b = 0; b < 4; ++b) word |= static_cast<uint32_t>(table[v >> (8 * b) & 15]) << (8 * b);
+    return {word};
+  }
   friend Lane operator&(Lane a, Lane b) { return {a.v & b.v}; }
   friend Lane operator|(Lane a, Lane b) { return {a.v | b.v}; }
 };
@@ -36,6 +41,10 @@ void unpack_lane(Codes codes, const uint8_t* lines, Lane (&chunk)[8]) {
       return unpack<Lane, Codes::k6>(lines, chunk);
     case Codes::k8:
       return unpack<Lane, Codes::k8>(lines, chunk);
+    case Codes::kIq4:
+      return unpack<Lane, Codes::kIq4>(lines, chunk);
+    case Codes::kFp4:
+      return unpack<Lane, Codes::kFp4>(lines, chunk);
   }
 }
 

@@ -41,7 +41,9 @@ void unpack(const uint8_t* lines, I (&chunk)[8]) {
       chunk[i + 4] = both.template shifted<-4>() & low;
     }
   }
-  if constexpr (kCodes == Codes::k3) {
+  if constexpr (has_table(kCodes)) {
+    for (int c = 0; c < 8; ++c) chunk[c] = chunk[c].lookup(code_table(kCodes));
+  } else if constexpr (kCodes == Codes::k3) {
     const I high = line(2);
     for_each_chunk([&]<int c>() { chunk[c] = chunk[c] | (high.template shifted<2 - c>() & all_bytes<I>(4)); });
   } else if constexpr (kCodes == Codes::k5) {

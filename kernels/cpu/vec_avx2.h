@@ -133,6 +133,11 @@ struct IntVec {
   }
   friend IntVec operator&(IntVec a, IntVec b) { return {_mm256_and_si256(a.v, b.v)}; }
   friend IntVec operator|(IntVec a, IntVec b) { return {_mm256_or_si256(a.v, b.v)}; }
+  // Each byte, below 16, becomes table[byte].
+  IntVec lookup(const uint8_t* table) const {
+    const __m128i t = _mm_loadu_si128(reinterpret_cast<const __m128i*>(table));
+    return {_mm256_shuffle_epi8(_mm256_broadcastsi128_si256(t), v)};
+  }
   Vec to_float() const { return {_mm256_cvtepi32_ps(v)}; }
 
   // Products that 16 bits hold when added: a pair of products takes at most 2 * (2^kBits - 1) * 127.

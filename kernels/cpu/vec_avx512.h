@@ -105,6 +105,11 @@ struct IntVec {
   }
   friend IntVec operator&(IntVec a, IntVec b) { return {_mm512_and_si512(a.v, b.v)}; }
   friend IntVec operator|(IntVec a, IntVec b) { return {_mm512_or_si512(a.v, b.v)}; }
+  // Each byte, below 16, becomes table[byte].
+  IntVec lookup(const uint8_t* table) const {
+    const __m128i t = _mm_loadu_si128(reinterpret_cast<const __m128i*>(table));
+    return {_mm512_shuffle_epi8(_mm512_broadcast_i32x4(t), v)};
+  }
   Vec to_float() const { return {_mm512_cvtepi32_ps(v)}; }
 
   // init + sum over kChunks of the products of 4 codes (unsigned, kBits wide) and 4 activations.

@@ -129,6 +129,14 @@ struct IntVec {
   friend IntVec operator|(IntVec a, IntVec b) {
     return make([=](int i) { return a.v[i] | b.v[i]; });
   }
+  // Each byte, below 16, becomes table[byte].
+  IntVec lookup(const uint8_t* table) const {
+    return make([=, this](int i) {
+      uint32_t word = 0;
+      for (int b = 0; b < 4; ++b) word |= static_cast<uint32_t>(table[v[i] >> (8 * b) & 15]) << (8 * b);
+      return word;
+    });
+  }
   Vec to_float() const {
     return Vec::make([this](int i) { return static_cast<float>(static_cast<int32_t>(v[i])); });
   }

@@ -22,6 +22,8 @@ std::string defect_of(const MatrixSource& s) {
       return "";
     case DType::kU4:
     case DType::kI8:
+    case DType::kF8E4M3:
+      if (s.group_rows <= 0) return type + " needs rows per scale";
       if (s.scales == nullptr || s.group_size <= 0) return type + " needs scales and a group size";
       if (s.scale_dtype != DType::kF32 && s.scale_dtype != DType::kF16 && s.scale_dtype != DType::kBF16)
         return "scales of type " + std::string(dtype_info(s.scale_dtype).name) + " are not supported";
@@ -47,6 +49,10 @@ SourceBytes bytes_of(const MatrixSource& s) {
   if (s.scales == nullptr)
     return {s.rows * static_cast<int64_t>(*row_bytes(s.dtype, static_cast<uint64_t>(s.cols))), 0, 0};
   const int64_t per_word = s.dtype == DType::kU4 ? 8 : 4;
+  if (s.dtype == DType::kF8E4M3) {
+    const int64_t scale_rows = (s.first_row + s.rows - 1) / s.group_rows + 1;
+    return {s.rows * s.cols, scale_rows * ceil_div(s.cols, s.group_size) * dtype_info(s.scale_dtype).block_bytes, 0};
+  }
   const bool packed = s.dtype == DType::kU4 || s.packed_i8;
   const int64_t groups = ceil_div(s.cols, s.group_size);
   return {s.rows * (packed ? 4 * ceil_div(s.cols, per_word) : s.cols),

@@ -304,9 +304,10 @@ class Parser {
       if (!type || !offset) return cut("the description of tensor " + shown);
       const auto dtype = gguf_dtype(*type);
       if (!dtype) {
-        return fail(fmt::format("byte {}: tensor {} has element type {} ({}), which this build does not read", type_at,
-                                shown, *type, gguf_type_name(*type)),
-                    "use a file of F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0 or Q2_K to Q6_K");
+        return fail(
+            fmt::format("byte {}: tensor {} has element type {} ({}), which this build does not read", type_at, shown,
+                        *type, gguf_type_name(*type)),
+            "use a file of F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q2_K to Q6_K, IQ4_NL, IQ4_XS or MXFP4");
       }
       entry.dtype = *dtype;
       entry.offset = *offset;

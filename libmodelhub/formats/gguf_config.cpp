@@ -8,93 +8,31 @@
 
 #include "bad_model.h"
 #include "config_parts.h"
+#include "gguf_metadata.h"
 #include "mhub/base/bytes.h"
 #include "parse_limits.h"
 
 namespace mhub::formats {
 namespace {
 
-constexpr std::array<std::pair<std::string_view, std::string_view>, 2> kArchitectures = {
-    {{"llama", "LlamaForCausalLM"}, {"qwen2", "Qwen2ForCausalLM"}}};
-
 // Texts of control tokens that end a turn; GGUF files name only one of them in eos_token_id.
 constexpr std::array<std::string_view, 7> kTerminators = {"<|eot_id|>", "<|im_end|>", "<end_of_turn>", "<|endoftext|>",
                                                           "<|end|>",    "<|return|>", "<|call|>"};
-
-// Typed, range-checked metadata of one architecture.
-class Metadata {
- public:
-  Metadata(const GgufFile& gguf, std::string architecture)
-      : gguf_(gguf),
-        file_(gguf.table.files.empty() ? "" : gguf.table.files[0]->path()),
-        prefix_(std::move(architecture) + ".") {}
-
-  Error error(std::string_view key, const std::string& what) const {
-    return bad_model(file_, fmt::format("key {}{}: {}", prefix_, key, what));
-  }
-  bool has(std::string_view key) const { return gguf_.find(full(key)) != nullptr; }
-
-  Result<std::optional<int64_t>> integer(std::string_view key, int64_t low, int64_t high) const {
-    if (!has(key)) return std::optional<int64_t>();
-    const auto n = gguf_.integer(full(key));
-    if (!n) return error(key, "not an integer");
-    return checked(key, *n, low, high);
-  }
-  // A scalar, or an array of one value per layer that must all be equal here.
-  Result<std::optional<int64_t>> per_layer(std::string_view key, int64_t low, int64_t high) const {
-    const auto* value = gguf_.find(full(key));
-    const auto* list = value ? std::get_if<std::vector<int64_t>>(value) : nullptr;
-    if (!list) return integer(key, low, high);
-    if (list->empty()) return error(key, "empty array");
-    for (const int64_t n : *list) {
-      if (n != list->front())
-        return error(key, fmt::format("differs by layer ({} and {}), which is not supported", list->front(), n));
-    }
-    return checked(key, list->front(), low, high);
-  }
-  Result<int64_t> required(std::string_view key, int64_t low, int64_t high) const {
-    MHUB_TRY(const auto n, per_layer(key, low, high));
-    if (!n) return error(key, "missing");
-    return *n;
-  }
-  Result<std::optional<double>> number(std::string_view key, double low, double high) const {
-    if (!has(key)) return std::optional<double>();
-    const auto x = gguf_.number(full(key));
-    if (!x || !(*x >= low && *x <= high)) {
-      return error(key, x ? fmt::format("{} is not from {} to {}", *x, low, high) : std::string("not a number"));
-    }
-    return std::optional<double>(*x);
-  }
-  Result<std::optional<std::string>> string(std::string_view key) const {
-    if (!has(key)) return std::optional<std::string>();
-    auto text = gguf_.string(full(key));
-    if (!text) return error(key, "not a string");
-    return text;
-  }
-  const std::filesystem::path& file() const { return file_; }
-
- private:
-  std::string full(std::string_view key) const { return prefix_ + std::string(key); }
-  Result<std::optional<int64_t>> checked(std::string_view key, int64_t n, int64_t low, int64_t high) const {
-    if (n < low || n > high) return error(key, fmt::format("{} is not from {} to {}", n, low, high));
-    return std::optional<int64_t>(n);
-  }
-
-  const GgufFile& gguf_;
-  std::filesystem::path file_;
-  std::string prefix_;
-};
 
 const std::vector<std::string_view>* vocabulary(const GgufFile& gguf) {
   const auto* value = gguf.find("tokenizer.ggml.tokens");
   return value ? std::get_if<std::vector<std::string_view>>(value) : nullptr;
 }
 
-Result<void> read_sizes(const GgufFile& gguf, const Metadata& meta, ModelConfig& c) {
+Result<void> read_sizes(const GgufFile& gguf, const GgufMetadata& meta, ModelConfig& c) {
   MHUB_TRY(c.num_hidden_layers, meta.required("block_count", 1, limits::kLayers));
   MHUB_TRY(c.max_position_embeddings, meta.required("context_length", 1, limits::kPositions));
   MHUB_TRY(c.hidden_size, meta.required("embedding_length", 1, limits::kWidth));
-  MHUB_TRY(c.intermediate_size, meta.required("feed_forward_length", 1, limits::kWidth));
+  MHUB_TRY(const auto intermediate, meta.per_layer("feed_forward_length", 0, limits::kWidth));
+  MHUB_TRY(const auto of_expert, meta.integer("expert_feed_forward_length", 1, limits::kWidth));
+  if (!intermediate && !of_expert) return meta.error("feed_forward_length", "missing");
+  c.intermediate_size = intermediate.value_or(0) > 0 ? *intermediate : of_expert.value_or(0);
+  if (c.intermediate_size == 0) return meta.error("feed_forward_length", "0 is not from 1 up");
   MHUB_TRY(c.num_attention_heads, meta.required("attention.head_count", 1, limits::kHeads));
   MHUB_TRY(const auto kv_heads, meta.per_layer("attention.head_count_kv", 1, limits::kHeads));
   c.num_key_value_heads = kv_heads.value_or(c.num_attention_heads);
@@ -105,19 +43,14 @@ Result<void> read_sizes(const GgufFile& gguf, const Metadata& meta, ModelConfig&
                       fmt::format("{} is not divisible by {} heads", c.hidden_size, c.num_attention_heads));
   }
   c.head_dim = key_length.value_or(c.hidden_size / c.num_attention_heads);
-  if (value_length.value_or(c.head_dim) != c.head_dim) {
+  const bool latent = meta.has("attention.kv_lora_rank");
+  if (!latent && value_length.value_or(c.head_dim) != c.head_dim) {
     return meta.error("attention.value_length",
                       fmt::format("{} differs from the key length {}", *value_length, c.head_dim));
   }
   MHUB_TRY(const auto eps, meta.number("attention.layer_norm_rms_epsilon", 1e-12, 1.0));
   if (!eps) return meta.error("attention.layer_norm_rms_epsilon", "missing");
   c.rms_norm_eps = *eps;
-  MHUB_TRY(const auto experts, meta.integer("expert_count", 0, 1 << 20));
-  if (experts.value_or(0) != 0)
-    return meta.error("expert_count", fmt::format("{}: mixture-of-experts models are not supported", *experts));
-  MHUB_TRY(const auto window, meta.integer("attention.sliding_window", 0, limits::kPositions));
-  if (window.value_or(0) > 0 && *window < c.max_position_embeddings) c.sliding_window = window;
-
   const auto* embedding = gguf.table.find("token_embd.weight");
   if (!embedding || embedding->shape.size() != 2)
     return bad_model(meta.file(), "tensor token_embd.weight is missing or not a matrix");
@@ -157,7 +90,7 @@ std::vector<double> llama3_divisors(const ModelConfig& c, const RopeScaling& s) 
 }
 
 // GGUF has no key for llama3 scaling, only its result: find the parameters that give it.
-Result<void> read_rope_freqs(const GgufFile& gguf, const Metadata& meta, ModelConfig& c) {
+Result<void> read_rope_freqs(const GgufFile& gguf, const GgufMetadata& meta, ModelConfig& c) {
   const auto* entry = gguf.table.find("rope_freqs.weight");
   if (!entry) return {};
   if (entry->dtype != kernels::DType::kF32 || entry->shape != std::vector<int64_t>{c.head_dim / 2}) {
@@ -170,7 +103,7 @@ Result<void> read_rope_freqs(const GgufFile& gguf, const Metadata& meta, ModelCo
     return std::equal(divisors.begin(), divisors.end(), other.begin(), other.end(),
                       [](double a, double b) { return std::abs(a - b) <= 1e-4 * std::abs(b); });
   };
-  if (near(std::vector<double>(divisors.size(), 1.0))) return {};
+  if (std::all_of(divisors.begin(), divisors.end(), [](double d) { return std::abs(d - 1) <= 1e-4; })) return {};
   RopeScaling s;
   s.rope_type = "llama3";
   s.factor = divisors.back();
@@ -187,7 +120,38 @@ Result<void> read_rope_freqs(const GgufFile& gguf, const Metadata& meta, ModelCo
                    "tensor rope_freqs.weight holds no llama3 scaling (low 1, high 4) that this build recognises");
 }
 
-Result<void> read_rope_keys(const GgufFile& gguf, const Metadata& meta, ModelConfig& c) {
+Result<std::vector<double>> rope_factors(const GgufFile& gguf, const GgufMetadata& meta, std::string_view name,
+                                         int64_t count) {
+  const auto* entry = gguf.table.find(name);
+  if (!entry || entry->dtype != kernels::DType::kF32 || entry->shape != std::vector<int64_t>{count})
+    return bad_model(meta.file(), fmt::format("tensor {} is missing or not F32 [{}]", name, count));
+  std::vector<double> factors(static_cast<size_t>(count));
+  const std::byte* next = gguf.table.data(*entry);
+  for (double& factor : factors) {
+    factor = static_cast<double>(load_le<float>(next));
+    next += sizeof(float);
+    if (!(factor > 1e-6 && factor < 1e6))
+      return bad_model(meta.file(), fmt::format("tensor {} holds a factor out of range", name));
+  }
+  return factors;
+}
+
+// Longrope is told by its two tensors.
+Result<void> read_longrope(const GgufFile& gguf, const GgufMetadata& meta, ModelConfig& c) {
+  constexpr std::string_view kLong = "rope_factors_long.weight", kShort = "rope_factors_short.weight";
+  if (!gguf.table.find(kLong) && !gguf.table.find(kShort)) return {};
+  RopeScaling& s = c.rope_scaling;
+  s.rope_type = "longrope";
+  const auto half = static_cast<int64_t>(static_cast<double>(c.head_dim) * c.partial_rotary_factor) / 2;
+  MHUB_TRY(s.long_factor, rope_factors(gguf, meta, kLong, half));
+  MHUB_TRY(s.short_factor, rope_factors(gguf, meta, kShort, half));
+  MHUB_TRY(const auto original, meta.integer("rope.scaling.original_context_length", 1, limits::kPositions));
+  MHUB_TRY(s.attention_factor, meta.number("rope.scaling.attn_factor", 1e-6, 1e6));
+  s.original_max_position_embeddings = original.value_or(c.max_position_embeddings);
+  return {};
+}
+
+Result<void> read_rope_keys(const GgufFile& gguf, const GgufMetadata& meta, ModelConfig& c) {
   MHUB_TRY(const auto theta, meta.number("rope.freq_base", 1.0, 1e15));
   c.rope_theta = theta.value_or(10000.0);
   MHUB_TRY(const auto rotated, meta.integer("rope.dimension_count", 2, c.head_dim));
@@ -212,11 +176,17 @@ Result<void> read_rope_keys(const GgufFile& gguf, const Metadata& meta, ModelCon
     s.beta_fast = fast.value_or(32);
     s.beta_slow = slow.value_or(1);
     if (s.beta_fast <= s.beta_slow) return meta.error("rope.scaling.yarn_beta_fast", "not above yarn_beta_slow");
-    if (attention) s.attention_factor = *attention * (0.1 * std::log(*factor) + 1);
-  } else if (*type != "none") {
-    return meta.error("rope.scaling.type",
-                      fmt::format("\"{}\" is not supported (none, linear and yarn are)", printable(*type, 32)));
+    MHUB_TRY(const auto multiplier, meta.number("rope.scaling.yarn_log_multiplier", 0.0, 1e6));
+    if (multiplier.value_or(0) > 0)
+      s.mscale = s.mscale_all_dim = *multiplier * 10;  // the published models' two are the same
+    else if (attention)
+      s.attention_factor = *attention * (0.1 * std::log(*factor) + 1);
+  } else if (*type != "none" && *type != "longrope") {
+    return meta.error("rope.scaling.type", fmt::format("\"{}\" is not supported (none, linear, yarn and longrope are)",
+                                                       printable(*type, 32)));
   }
+  MHUB_CHECK_OK(read_longrope(gguf, meta, c));
+  if (s.rope_type == "longrope") return {};
   if (s.rope_type != "default") {
     if (*factor < 1) return meta.error("rope.scaling.factor", fmt::format("{} is below 1", *factor));
     s.factor = *factor;
@@ -227,7 +197,7 @@ Result<void> read_rope_keys(const GgufFile& gguf, const Metadata& meta, ModelCon
 }
 
 Result<void> read_token_ids(const GgufFile& gguf, ModelConfig& c) {
-  const Metadata meta(gguf, "tokenizer.ggml");
+  const GgufMetadata meta(gguf, "tokenizer.ggml");
   const auto add_eos = [&c](int64_t id) {
     if (std::find(c.eos_token_ids.begin(), c.eos_token_ids.end(), id) == c.eos_token_ids.end())
       c.eos_token_ids.push_back(id);
@@ -270,20 +240,15 @@ Result<ModelConfig> model_config_from_gguf(const GgufFile& gguf) {
   const auto kind = gguf.string("general.type");
   if (kind && *kind != "model")
     return bad_model(file, fmt::format("key general.type: \"{}\" is not a model", printable(*kind, 32)));
-  const auto name = gguf.string("general.architecture");
-  if (!name) return bad_model(file, "key general.architecture: missing or not a string");
-  const auto* found =
-      std::find_if(kArchitectures.begin(), kArchitectures.end(), [&](const auto& a) { return a.first == *name; });
-  if (found == kArchitectures.end()) {
-    return bad_model(file, fmt::format("key general.architecture: \"{}\" is not supported", printable(*name, 64)),
-                     "this build supports GGUF files of the architectures llama and qwen2");
-  }
-  const Metadata meta(gguf, *name);
+  MHUB_TRY(const Family* family, gguf_family(gguf, file));
+  const GgufMetadata meta(gguf, *gguf.string("general.architecture"));
   ModelConfig c;
-  c.architecture = found->second;
-  c.model_type = *name;
+  c.architecture = family->architecture;
+  c.model_type = family->model_type;
+  c.hidden_act = family->activation;
   MHUB_CHECK_OK(read_sizes(gguf, meta, c));
   MHUB_CHECK_OK(read_rope_keys(gguf, meta, c));
+  MHUB_CHECK_OK(read_gguf_family(gguf, meta, *family, c));
   MHUB_CHECK_OK(cross_check(c, file));
   c.tie_word_embeddings = gguf.table.find("output.weight") == nullptr;
   c.attention_bias = gguf.table.find("blk.0.attn_q.bias") != nullptr;

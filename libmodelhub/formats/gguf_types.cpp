@@ -33,10 +33,10 @@ constexpr std::array<GgufType, 38> kTypes = {{
     {17, "IQ2_XS", std::nullopt},
     {18, "IQ3_XXS", std::nullopt},
     {19, "IQ1_S", std::nullopt},
-    {20, "IQ4_NL", std::nullopt},
+    {20, "IQ4_NL", DType::kIQ4_NL},
     {21, "IQ3_S", std::nullopt},
     {22, "IQ2_S", std::nullopt},
-    {23, "IQ4_XS", std::nullopt},
+    {23, "IQ4_XS", DType::kIQ4_XS},
     {24, "I8", DType::kI8},
     {25, "I16", DType::kI16},
     {26, "I32", DType::kI32},
@@ -51,7 +51,7 @@ constexpr std::array<GgufType, 38> kTypes = {{
     {35, "TQ2_0", std::nullopt},
     {36, "IQ4_NL_4_4, retired", std::nullopt},
     {37, "IQ4_NL_4_8, retired", std::nullopt},
-    {39, "MXFP4", std::nullopt},
+    {39, "MXFP4", DType::kMXFP4},
     {40, "NVFP4", std::nullopt},
 }};
 

@@ -6,14 +6,21 @@
 namespace mhub::formats {
 namespace {
 
-constexpr std::string_view kSupported = "this build reads compressed-tensors (pack-quantized, int-quantized) and GGUF";
+constexpr std::string_view kSupported =
+    "this build reads compressed-tensors (pack-quantized, int-quantized, float-quantized), fp8, gptq, awq, mxfp4 and "
+    "GGUF";
 
 Result<void> read_weights(const JsonFields& weights, CompressedTensors& out) {
   MHUB_TRY(const auto type, weights.string("type"));
-  if (type.value_or("int") != "int")
-    return weights.error("type", fmt::format("\"{}\" is not supported", *type), std::string(kSupported));
   MHUB_TRY(const auto bits, weights.integer("num_bits", 1, 64));
   if (!bits) return weights.error("num_bits", "missing");
+  if (type.value_or("int") == "float" && *bits == 8) {  // the shape of weight_scale says how many scales there are
+    out.num_bits = 8;
+    return {};
+  }
+  if (type.value_or("int") != "int")
+    return weights.error("type", fmt::format("\"{}\" of {} bits is not supported", printable(*type, 32), *bits),
+                         std::string(kSupported));
   if (*bits != 4 && *bits != 8)
     return weights.error("num_bits", fmt::format("{} is not supported (4 and 8 are)", *bits));
   out.num_bits = static_cast<int>(*bits);
@@ -65,7 +72,14 @@ Result<CompressedTensors> read_compressed_tensors(const JsonFields& config) {
     return group->error("format", fmt::format("\"{}\" contradicts \"{}\" of the whole", printable(*group_format, 32),
                                               printable(*format, 32)));
   }
-  if (out.format != "pack-quantized" && out.format != "int-quantized") {
+  MHUB_TRY(const auto element, weights->string("type"));
+  if ((element.value_or("int") == "float") != (out.format == "float-quantized")) {
+    return config.error("format",
+                        fmt::format("\"{}\" does not go with {} weights", printable(out.format, 64),
+                                    printable(element.value_or("int"), 32)),
+                        std::string(kSupported));
+  }
+  if (out.format != "pack-quantized" && out.format != "int-quantized" && out.format != "float-quantized") {
     return config.error("format", fmt::format("\"{}\" is not supported", printable(out.format, 64)),
                         std::string(kSupported));
   }
@@ -76,7 +90,7 @@ Result<CompressedTensors> read_compressed_tensors(const JsonFields& config) {
   MHUB_TRY(const auto activations, group->object("input_activations"));
   if (activations) {
     MHUB_TRY(const auto dynamic, activations->boolean("dynamic"));
-    if (out.format != "int-quantized" || !dynamic.value_or(false)) {
+    if (out.format != "float-quantized" && (out.format != "int-quantized" || !dynamic.value_or(false))) {
       return group->error("input_activations", "static or packed activation quantization is not supported");
     }
   }
@@ -95,6 +109,56 @@ Result<CompressedTensors> read_compressed_tensors(const JsonFields& config) {
   return out;
 }
 
+// AutoGPTQ, GPTQModel: bits, group_size, desc_act (told by the files' g_idx), and which zero points they store.
+Result<CompressedTensors> read_gptq(const JsonFields& config) {
+  CompressedTensors out;
+  out.format = "gptq";
+  MHUB_TRY(const auto bits, config.integer("bits", 1, 64));
+  if (!bits) return config.error("bits", "missing");
+  if (*bits != 4 && *bits != 8) return config.error("bits", fmt::format("{} is not supported (4 and 8 are)", *bits));
+  MHUB_TRY(const auto group, config.integer("group_size", -1, 1 << 20));
+  MHUB_TRY(const auto format, config.string("checkpoint_format"));
+  MHUB_TRY(const auto marlin, config.boolean("is_marlin_format"));
+  if (marlin.value_or(false) || (format && *format != "gptq" && *format != "gptq_v2")) {
+    return config.error("checkpoint_format", fmt::format("\"{}\" is not supported (gptq and gptq_v2 are)",
+                                                         printable(format.value_or("marlin"), 32)));
+  }
+  if (config.has("dynamic") && !config.json()["dynamic"].empty())
+    return config.error("dynamic", "settings by module are not supported");
+  out.num_bits = static_cast<int>(*bits);
+  out.group_size = group.value_or(128) > 0 ? group.value_or(128) : 0;
+  out.zeros_less_one = format.value_or("gptq") == "gptq";
+  return out;
+}
+
+Result<CompressedTensors> read_awq(const JsonFields& config) {
+  CompressedTensors out;
+  out.format = "awq";
+  MHUB_TRY(const auto bits, config.integer("bits", 1, 64));
+  MHUB_TRY(const auto old_bits, config.integer("w_bit", 1, 64));
+  if (const int64_t given = bits ? *bits : old_bits.value_or(4); given != 4)
+    return config.error("bits", fmt::format("{} is not supported (4 is)", given));
+  MHUB_TRY(const auto group, config.integer("group_size", -1, 1 << 20));
+  MHUB_TRY(const auto old_group, config.integer("q_group_size", -1, 1 << 20));
+  MHUB_TRY(const auto version, config.string("version"));
+  const std::string form = version.value_or("gemm");
+  if (form != "gemm" && form != "GEMM")
+    return config.error("version", fmt::format("\"{}\" is not supported (gemm is)", printable(form, 32)));
+  const int64_t size = group ? *group : old_group.value_or(128);
+  out.group_size = size > 0 ? size : 0;
+  MHUB_TRY(out.ignore, config.strings("modules_to_not_convert", 100'000));
+  return out;
+}
+
+// The tensors of these say everything: dtype F8_E4M3 beside its scales, or blocks and scales of MXFP4.
+Result<CompressedTensors> read_plain(const JsonFields& config, const std::string& method) {
+  CompressedTensors out;
+  out.format = method;
+  out.num_bits = method == "fp8" ? 8 : 4;
+  MHUB_TRY(out.ignore, config.strings("modules_to_not_convert", 100'000));
+  return out;
+}
+
 }  // namespace
 
 Result<void> read_quantization(const JsonFields& fields, ModelConfig& config) {
@@ -103,6 +167,18 @@ Result<void> read_quantization(const JsonFields& fields, ModelConfig& config) {
   if (!quantization) return {};
   MHUB_TRY(const auto method, quantization->string("quant_method"));
   if (!method) return quantization->error("quant_method", "missing", std::string(kSupported));
+  if (*method == "gptq") {
+    MHUB_TRY(config.quantization, read_gptq(*quantization));
+    return {};
+  }
+  if (*method == "awq") {
+    MHUB_TRY(config.quantization, read_awq(*quantization));
+    return {};
+  }
+  if (*method == "fp8" || *method == "mxfp4") {
+    MHUB_TRY(config.quantization, read_plain(*quantization, *method));
+    return {};
+  }
   if (*method != "compressed-tensors") {
     return quantization->error("quant_method", fmt::format("\"{}\" is not supported", printable(*method, 64)),
                                std::string(kSupported));

@@ -64,12 +64,12 @@ TEST_F(GgufConfig, ReadsLlama) {
 
 TEST_F(GgufConfig, OtherArchitecturesAreNamed) {
   GgufBuilder b = llama();
-  refused(b.remove("general.architecture").text("general.architecture", "gemma3"), "\"gemma3\" is not supported");
+  refused(b.remove("general.architecture").text("general.architecture", "mamba"), "\"mamba\" is not supported");
   const auto hint = read(b).error().hint;
-  EXPECT_NE(hint.find("llama and qwen2"), std::string::npos) << hint;
+  EXPECT_NE(hint.find("llama, qwen2, qwen3, gemma2"), std::string::npos) << hint;
   refused(b.remove("general.architecture"), "general.architecture: missing");
   refused(llama().text("general.type", "adapter"), "general.type: \"adapter\" is not a model");
-  refused(llama().u32("llama.expert_count", 8), "llama.expert_count: 8: mixture-of-experts");
+  refused(llama().u32("llama.expert_count", 8), "llama.expert_used_count: missing");
 }
 
 TEST_F(GgufConfig, EveryHyperParameterIsChecked) {  // G07
@@ -129,8 +129,29 @@ TEST_F(GgufConfig, RopeScaling) {
   ASSERT_TRUE(yarn) << yarn.error().message;
   EXPECT_EQ(yarn->rope_scaling.original_max_position_embeddings, 256);
   refused(llama().text("llama.rope.scaling.type", "yarn"), "rope.scaling.factor: missing");
-  refused(llama().text("llama.rope.scaling.type", "longrope").f32("llama.rope.scaling.factor", 4),
-          "\"longrope\" is not supported");
+  refused(llama().text("llama.rope.scaling.type", "spiral"), "\"spiral\" is not supported");
+  GgufBuilder longrope = llama();
+  longrope.u32("llama.rope.scaling.original_context_length", 128).f32("llama.rope.scaling.attn_factor", 1.5f);
+  longrope.tensor_f32("rope_factors_long.weight", {4}, std::vector<float>(4, 4.0f));
+  refused(longrope, "rope_factors_short.weight is missing");
+  longrope.tensor_f32("rope_factors_short.weight", {4}, std::vector<float>(4, 2.0f));
+  const auto stretched = read(longrope);
+  ASSERT_TRUE(stretched) << stretched.error().message;
+  EXPECT_EQ(stretched->rope_scaling.rope_type, "longrope");
+  EXPECT_EQ(stretched->rope_scaling.long_factor, std::vector<double>(4, 4.0));
+  EXPECT_EQ(stretched->rope_scaling.attention_factor, 1.5);
+}
+
+TEST_F(GgufConfig, ExpertsOfALlamaFileAreMixtrals) {
+  GgufBuilder b = llama();
+  const auto config = read(b.u32("llama.expert_count", 8).u32("llama.expert_used_count", 2));
+  ASSERT_TRUE(config) << config.error().message;
+  EXPECT_EQ(config->architecture, "MixtralForCausalLM");
+  EXPECT_EQ(config->experts.num_experts, 8);
+  EXPECT_EQ(config->experts.intermediate_size, config->intermediate_size);
+  EXPECT_TRUE(config->experts.norm_topk_prob);
+  EXPECT_TRUE(config->sparse(0));
+  refused(b.u32("llama.expert_group_count", 3), "do not fit");
 }
 
 TEST_F(GgufConfig, Llama3ScalingIsRecoveredFromItsDivisors) {

@@ -195,7 +195,7 @@ TEST(Gguf, EveryElementTypeIsReadOrNamed) {  // G03
       EXPECT_NE(message.find("fork"), std::string::npos) << message;
     }
   }
-  EXPECT_EQ(read, 4 + 4 + 10);  // float types, integer types, block types
+  EXPECT_EQ(read, 4 + 4 + 13);  // float types, integer types, block types
 }
 
 TEST(Gguf, AlignmentKeysAndNames) {  // G04

@@ -270,7 +270,7 @@ TEST_F(Config, CompressedTensors) {
     return compressed(w, "pack-quantized");
   };
   refused(changed("num_bits", 3), "/quantization_config/config_groups/group_0/weights/num_bits: 3 is not supported");
-  refused(changed("type", "float"), "weights/type: \"float\"");
+  refused(changed("type", "float"), "weights/type: \"float\" of 4 bits");
   refused(changed("strategy", "tensor"), "weights/strategy: \"tensor\" is not supported");
   refused(changed("group_size", nullptr), "weights/group_size: missing");
   refused(changed("actorder", "group"), "weights/actorder");
@@ -279,11 +279,22 @@ TEST_F(Config, CompressedTensors) {
   Json two = compressed(weights, "pack-quantized");
   two["quantization_config"]["config_groups"]["group_1"] = two["quantization_config"]["config_groups"]["group_0"];
   refused(two, "2 groups, exactly one is supported");
-  for (const char* method : {"gptq", "awq", "fp8", "bitsandbytes", "something"}) {
+  for (const char* method : {"bitsandbytes", "something"}) {
     refused(with("quantization_config", {{"quant_method", method}, {"bits", 4}}),
             std::string("/quantization_config/quant_method: \"") + method + "\" is not supported");
   }
   refused(with("quantization_config", {{"bits", 4}}), "/quantization_config/quant_method: missing");
+  const auto gptq = good(with("quantization_config", {{"quant_method", "gptq"}, {"bits", 8}, {"group_size", -1}}));
+  EXPECT_EQ(gptq.quantization->num_bits, 8);
+  EXPECT_EQ(gptq.quantization->group_size, 0);
+  EXPECT_TRUE(gptq.quantization->zeros_less_one);
+  EXPECT_FALSE(
+      good(with("quantization_config", {{"quant_method", "gptq"}, {"bits", 4}, {"checkpoint_format", "gptq_v2"}}))
+          .quantization->zeros_less_one);
+  refused(with("quantization_config", {{"quant_method", "gptq"}, {"bits", 3}}), "/quantization_config/bits: 3");
+  refused(with("quantization_config", {{"quant_method", "gptq"}, {"bits", 4}, {"is_marlin_format", true}}), "marlin");
+  refused(with("quantization_config", {{"quant_method", "awq"}, {"bits", 4}, {"version", "gemv"}}), "\"gemv\"");
+  EXPECT_EQ(good(with("quantization_config", {{"quant_method", "fp8"}})).quantization->format, "fp8");
   write_file(dir / "quantize_config.json", "{}");
   const auto hidden = read(llama());
   ASSERT_FALSE(hidden);

@@ -57,6 +57,28 @@ TEST(Dequantize, GroupsOfFourBitsWithZeroPoints) {
   EXPECT_EQ(out, (std::array<float, 16>{-4, -3.5, -3, -2.5, -14, -12, -10, -8, -2, -1, 0, 1, 1.5, 1.75, 2, 2.25}));
 }
 
+TEST(Dequantize, Float8WithAGridOfScales) {
+  // 1, -1, 448, the smallest subnormal; scales by blocks of 2 rows and 3 columns.
+  const std::array<uint8_t, 16> bytes = {0x38, 0xb8, 0x7e, 0x01, 0x38, 0x38, 0x38, 0x38,
+                                         0x38, 0x38, 0x38, 0x38, 0x40, 0x38, 0x30, 0x08};
+  const std::array<float, 4> scales = {1.0f, 2.0f, 10.0f, 0.5f};
+  MatrixSource source{.dtype = DType::kF8E4M3, .rows = 4, .cols = 4, .data = bytes.data()};
+  source.group_size = 3;
+  source.group_rows = 2;
+  source.scales = scales.data();
+  std::array<float, 16> out{};
+  dequantize_rows(source, 0, 4, out.data());
+  EXPECT_EQ(out, (std::array<float, 16>{1, -1, 448, 2 * 0x1p-9f, 1, 1, 1, 2, 10, 10, 10, 0.5f, 20, 10, 5, 0x1p-7f}));
+  std::array<float, 8> part{};
+  dequantize_rows(source.rows_at(1, 2), 0, 2, part.data());  // keeps its place in the grid
+  EXPECT_EQ(part, (std::array<float, 8>{1, 1, 1, 2, 10, 10, 10, 0.5f}));
+  const uint8_t nan = 0xff;
+  dequantize_rows(
+      {.dtype = DType::kF8E4M3, .rows = 1, .cols = 1, .data = &nan, .group_size = 1, .scales = scales.data()}, 0, 1,
+      out.data());
+  EXPECT_TRUE(std::isnan(out[0]));
+}
+
 TEST(Dequantize, EightBitCodesPlainAndPacked) {
   const std::array<int8_t, 5> plain = {-128, -1, 0, 1, 127};
   const std::array<uint32_t, 2> packed = {0x81807f00, 0x000000ff};  // the same values + 128; 3 columns of padding

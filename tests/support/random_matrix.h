@@ -127,6 +127,9 @@ inline RandomMatrix random_matrix(std::mt19937& rng, const MatrixKind& kind, int
     case DType::kQ6_K:
       halves = {208};
       break;
+    case DType::kMXFP4:
+      for (int64_t at = 0; at < bytes; at += info.block_bytes) data[at] = static_cast<uint8_t>(118 + rng() % 6);
+      break;
     default:
       halves = {0};
       break;

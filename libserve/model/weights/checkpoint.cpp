@@ -17,7 +17,7 @@ Result<Checkpoint> Checkpoint::from_safetensors(formats::TensorTable tensors, co
   for (const WeightSpec& spec : specs) {
     const bool tied_copy = !spec.required && config.tie_word_embeddings;  // the flag wins over a stored lm_head
     if (config.quantization && (spec.kind == WeightKind::kLinear || spec.kind == WeightKind::kFloat)) {
-      MHUB_TRY(auto quantized, compressed_weight(tensors, spec, *config.quantization, used));
+      MHUB_TRY(auto quantized, quantized_weight(tensors, spec, *config.quantization, used));
       if (quantized) {
         quantized->as_float = spec.kind == WeightKind::kFloat;
         if (!tied_copy) checkpoint.weights_.emplace(spec.name, *std::move(quantized));
@@ -49,17 +49,32 @@ Result<Checkpoint> Checkpoint::from_gguf(formats::GgufFile gguf, const formats::
   Checkpoint checkpoint;
   formats::TensorTable& tensors = gguf.table;
   std::set<std::string, std::less<>> used;
+  const std::string architecture = gguf.string("general.architecture").value_or("");
+  const bool norms_after = architecture.starts_with("gemma") || architecture == "olmo2" || architecture == "gpt-oss";
   for (const WeightSpec& spec : specs) {
-    const std::string name = gguf_tensor_name(spec.name);
+    const std::string name = gguf_tensor_name(spec.name, norms_after);
     MHUB_CHECK(!name.empty());
+    MHUB_TRY(auto kv_b, gguf_kv_b(tensors, spec, name, config, used));
+    if (kv_b) {
+      checkpoint.weights_.emplace(spec.name, *std::move(kv_b));
+      continue;
+    }
     const auto* entry = tensors.find(name);
     if (!entry) {
       if (!spec.required) continue;
       return missing_tensor(tensors, name);
     }
     used.insert(name);
+    if (spec.expert >= 0) {
+      MHUB_TRY(auto expert, expert_slice(tensors, *entry, spec));
+      checkpoint.weights_.emplace(spec.name, std::move(expert));
+      continue;
+    }
     MHUB_TRY(auto weight, plain_weight(tensors, *entry, spec));
     checkpoint.weights_.emplace(spec.name, std::move(weight));
+  }
+  for (const char* name : {"rope_factors_long.weight", "rope_factors_short.weight"}) {  // the configuration's
+    if (tensors.find(name)) used.insert(name);
   }
   if (const auto* divisors = tensors.find("rope_freqs.weight")) {
     const WeightSpec spec{divisors->name, WeightKind::kVector, divisors->shape.empty() ? 0 : divisors->shape[0], 1,
@@ -74,7 +89,7 @@ Result<Checkpoint> Checkpoint::from_gguf(formats::GgufFile gguf, const formats::
   }
   MHUB_CHECK_OK(check_no_surplus(tensors, used, config));
   checkpoint.norms_hold_one_ = true;
-  checkpoint.interleaved_rope_ = gguf.string("general.architecture") == "llama";
+  checkpoint.interleaved_rope_ = architecture == "llama";
   checkpoint.files_ = std::move(tensors.files);
   return checkpoint;
 }

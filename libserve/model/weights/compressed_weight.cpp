@@ -79,6 +79,16 @@ Result<void> take_zeros(const TensorTable& tensors, const TensorEntry& zero, int
 
 }  // namespace
 
+Result<std::optional<CheckpointWeight>> quantized_weight(const TensorTable& tensors, const WeightSpec& spec,
+                                                         const formats::CompressedTensors& quantization,
+                                                         std::set<std::string, std::less<>>& used) {
+  const std::string& format = quantization.format;
+  if (format == "fp8" || format == "float-quantized") return float8_weight(tensors, spec, used);
+  if (format == "gptq" || format == "awq") return gptq_weight(tensors, spec, quantization, used);
+  if (format == "mxfp4") return std::optional<CheckpointWeight>();  // weights/stacked_experts.cpp
+  return compressed_weight(tensors, spec, quantization, used);
+}
+
 Result<std::optional<CheckpointWeight>> compressed_weight(const TensorTable& tensors, const WeightSpec& spec,
                                                           const formats::CompressedTensors& quantization,
                                                           std::set<std::string, std::less<>>& used) {

@@ -21,6 +21,7 @@ std::string model_path(const TensorTable& tensors, const TensorEntry* entry) {
 
 bool has_shape(const TensorEntry& entry, const WeightSpec& spec) {
   if (spec.kind == WeightKind::kVector) return entry.shape == std::vector<int64_t>{spec.rows};
+  if (spec.rows == 1 && entry.shape == std::vector<int64_t>{spec.cols}) return true;  // GGUF's shared expert gate
   return entry.shape == std::vector<int64_t>{spec.rows, spec.cols};
 }
 

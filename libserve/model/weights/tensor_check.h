@@ -30,12 +30,31 @@ Result<std::optional<CheckpointWeight>> compressed_weight(const formats::TensorT
                                                           const formats::CompressedTensors& quantization,
                                                           std::set<std::string, std::less<>>& used);
 
+// The same for F8_E4M3, and for GPTQ and AWQ.
+Result<std::optional<CheckpointWeight>> float8_weight(const formats::TensorTable& tensors, const WeightSpec& spec,
+                                                      std::set<std::string, std::less<>>& used);
+Result<std::optional<CheckpointWeight>> gptq_weight(const formats::TensorTable& tensors, const WeightSpec& spec,
+                                                    const formats::CompressedTensors& quantization,
+                                                    std::set<std::string, std::less<>>& used);
+// Whichever of these `quantization` names.
+Result<std::optional<CheckpointWeight>> quantized_weight(const formats::TensorTable& tensors, const WeightSpec& spec,
+                                                         const formats::CompressedTensors& quantization,
+                                                         std::set<std::string, std::less<>>& used);
+
+// The expert of `spec` from a tensor [num_experts, rows, cols].
+Result<CheckpointWeight> expert_slice(const formats::TensorTable& tensors, const formats::TensorEntry& entry,
+                                      const WeightSpec& spec);
 // nullopt when `spec` is no expert or the file does not store experts stacked.
 Result<std::optional<CheckpointWeight>> stacked_expert(const formats::TensorTable& tensors, const WeightSpec& spec,
                                                        std::set<std::string, std::less<>>& used);
 
-// GGUF's name of a Hugging Face tensor of the llama and qwen2 families; empty when it has none.
-std::string gguf_tensor_name(std::string_view hf_name);
+// GGUF's name of a Hugging Face tensor; empty when it has none. An expert's is that of all experts of the layer.
+// norms_after: post_attention_layernorm norms what attention returns (Gemma, OLMo 2, and by name gpt-oss).
+std::string gguf_tensor_name(std::string_view hf_name, bool norms_after);
+// kv_b_proj from its two halves; nullopt when `spec` is another weight or the file has it whole.
+Result<std::optional<CheckpointWeight>> gguf_kv_b(const formats::TensorTable& tensors, const WeightSpec& spec,
+                                                  const std::string& gguf_name, const formats::ModelConfig& config,
+                                                  std::set<std::string, std::less<>>& used);
 
 // Random weight of `spec`, the same for the same seed and name.
 CheckpointWeight dummy_weight(const WeightSpec& spec, const formats::ModelConfig& config, uint64_t seed);

@@ -14,9 +14,9 @@ using testing::random_floats;
 
 std::vector<MatrixKind> kinds() {
   std::vector<MatrixKind> all;
-  for (const DType dtype :
-       {DType::kF32, DType::kF16, DType::kBF16, DType::kQ4_0, DType::kQ4_1, DType::kQ5_0, DType::kQ5_1, DType::kQ8_0,
-        DType::kQ2_K, DType::kQ3_K, DType::kQ4_K, DType::kQ5_K, DType::kQ6_K})
+  for (const DType dtype : {DType::kF32, DType::kF16, DType::kBF16, DType::kQ4_0, DType::kQ4_1, DType::kQ5_0,
+                            DType::kQ5_1, DType::kQ8_0, DType::kQ2_K, DType::kQ3_K, DType::kQ4_K, DType::kQ5_K,
+                            DType::kQ6_K, DType::kIQ4_NL, DType::kIQ4_XS, DType::kMXFP4})
     all.push_back({.dtype = dtype});
   all.push_back({.dtype = DType::kU4, .group_size = 32, .scale_dtype = DType::kBF16});
   all.push_back({.dtype = DType::kU4, .group_size = 128, .zeros = true});

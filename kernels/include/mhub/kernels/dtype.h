@@ -35,6 +35,9 @@ enum class DType : uint8_t {
   kQ4_K,
   kQ5_K,
   kQ6_K,
+  kIQ4_NL,
+  kIQ4_XS,
+  kMXFP4,
   kU4,
 };
 
@@ -48,7 +51,7 @@ const DTypeInfo& dtype_info(DType dtype);
 // By safetensors ("BF16") or GGUF ("Q4_K") name.
 std::optional<DType> dtype_from_name(std::string_view name);
 inline bool is_block_type(DType dtype) {
-  return dtype >= DType::kQ4_0 && dtype <= DType::kQ6_K;
+  return dtype >= DType::kQ4_0 && dtype <= DType::kMXFP4;
 }
 // Bytes of a row of `elems` elements; nullopt when elems is no multiple of the block or the product overflows.
 std::optional<uint64_t> row_bytes(DType dtype, uint64_t elems);

@@ -45,12 +45,15 @@ struct LatentAttentionConfig {
   int64_t qk_nope_head_dim = 0, qk_rope_head_dim = 0, v_head_dim = 0;
 };
 
-// quantization_config of compressed-tensors as far as this build serves it.
+// quantization_config as far as this build serves it: compressed-tensors, fp8, gptq, awq and mxfp4.
 struct CompressedTensors {
-  std::string format;  // "pack-quantized" | "int-quantized"
+  // compressed-tensors: "pack-quantized" | "int-quantized" | "float-quantized"; else the method: "fp8" | "gptq" |
+  // "awq" | "mxfp4".
+  std::string format;
   int num_bits = 4;
   int64_t group_size = 0;  // 0 = one scale per output row ("channel")
   bool symmetric = true;
+  bool zeros_less_one = false;      // gptq: stored zero points are one less than they mean
   std::vector<std::string> ignore;  // exact module names or "re:..." patterns
 };
 
