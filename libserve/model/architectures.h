@@ -14,6 +14,9 @@ namespace mhub::model {
 // One entry of config.json's `architectures` that this build can run.
 struct Architecture {
   std::string_view name;
+  std::string_view models;   // what people call them
+  std::string_view gguf;     // general.architecture of their GGUF files
+  std::string_view checked;  // against what, beyond the reference logits of a tiny model of the architecture
   std::vector<WeightSpec> (*weights)(const formats::ModelConfig& config);
   Result<std::unique_ptr<CausalLM>> (*load)(const formats::ModelConfig& config, const WeightLoader& loader);
 };

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "models_page.h"
+
+#include <fmt/format.h>
+
+#include <array>
+
+#include "architectures.h"
+
+namespace mhub::model {
+namespace {
+
+struct FormatRow {
+  std::string_view format, forms, checked;
+};
+constexpr auto kFormats = std::to_array<FormatRow>({
+    {"safetensors", "F32, F16, BF16", "reference logits of 17 tiny models"},
+    {"compressed-tensors",
+     "pack-quantized (4 and 8 bits), int-quantized (8 bits, symmetric), float-quantized; one config group",
+     "logits of the same matrices written as floats"},
+    {"fp8", "F8_E4M3 with one scale, one per row, or blocks of 128x128",
+     "logits of the same matrices written as floats"},
+    {"gptq", "v1 and v2, 4 and 8 bits; desc_act (decoded to float32 at load)",
+     "logits of the same matrices written as floats"},
+    {"awq", "gemm, 4 bits", "logits of the same matrices written as floats"},
+    {"mxfp4", "gpt-oss's stacked experts, and their float form",
+     "the float form by reference logits; the block decoder by the gguf package; the repacking is not checked yet"},
+    {"GGUF", "F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q2_K to Q6_K, IQ4_NL, IQ4_XS, MXFP4; split files",
+     "blocks by the gguf package; llama and gemma3 by real models, the other architectures' names and keys by "
+     "their specification alone"},
+});
+
+}  // namespace
+
+std::string models_page() {
+  std::string page =
+      "# Models\n\nWritten from the table that the code uses (`libserve/model/architectures.cpp`); a test keeps it "
+      "true.\n"
+      "Every architecture is compared with the float32 reference logits and greedy tokens of a tiny model of its kind "
+      "on "
+      "the CPU.\n\n## Families\n| architecture | models | GGUF | checked besides |\n| --- | --- | --- | --- |\n";
+  for (const Architecture& a : architectures())
+    page += fmt::format("| {} | {} | `{}` | {} |\n", a.name, a.models, a.gguf, a.checked);
+  page += "\n## Weights\n| format | forms | checked by |\n| --- | --- | --- |\n";
+  for (const FormatRow& row : kFormats) page += fmt::format("| {} | {} | {} |\n", row.format, row.forms, row.checked);
+  page +=
+      "\n## Known limits\n- Layers with a sliding window mask and skip what lies outside of it, but hold the blocks of "
+      "the "
+      "whole context.\n- longrope takes its long factors for all requests once `--max-model-len` is above the original "
+      "length.\n- Weights in F8_E4M3 and reordered GPTQ are decoded on the fly, or at load, on the CPU: they are "
+      "exact, "
+      "not fast.\n- Multimodal wrappers (`Gemma3ForConditionalGeneration`) are not read; DeepSeek's prediction layers "
+      "are "
+      "skipped.\n";
+  return page;
+}
+
+}  // namespace mhub::model
