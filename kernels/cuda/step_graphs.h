@@ -23,7 +23,6 @@ class StepGraphs {
 
   void run(uint64_t shape, const std::function<void()>& operations);
   void clear();
-  size_t size() const { return graphs_.size(); }
 
  private:
   struct Recorded {

@@ -50,6 +50,14 @@ Result<OpenedModel> open_model(const RunnerOptions& options) {
   return model;
 }
 
+// Rows of the largest step that is replayed: larger batches may not be.
+int64_t most_replay_rows(const kernels::Backend& backend, int64_t max_num_seqs) {
+  for (int64_t rows = max_num_seqs; rows > 0; --rows) {
+    if (const int64_t padded = backend.replay_rows(rows); padded > 0) return padded;
+  }
+  return 0;
+}
+
 std::string compute_name(const kernels::Backend& backend) {
   if (backend.compute() == kernels::Compute::kFloat32) return "float32";
   const auto activation = backend.activation_dtype();
@@ -98,7 +106,7 @@ Result<std::unique_ptr<LoadedModel>> LoadedModel::load(std::unique_ptr<kernels::
   parts.kv_shape = kv_shape(config, options.block_size);
   parts.workspace_size = Workspace::size(
       config,
-      {options.max_num_batched_tokens, backend->replay_rows(options.max_num_seqs), backend->activation_dtype()});
+      {options.max_num_batched_tokens, most_replay_rows(*backend, options.max_num_seqs), backend->activation_dtype()});
   const kernels::DeviceFacts device = backend->facts();
   MemoryDemand demand;
   demand.weights_bytes = opened.checkpoint->bytes_on(*backend);
