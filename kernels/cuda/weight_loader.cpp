@@ -25,8 +25,9 @@ std::string defect_of(const MatrixSource& s) {
   if (s.random_key) return is_float(s.dtype) ? "" : "a stand-in of type " + type + " is not supported";
   if (s.data == nullptr && s.rows > 0) return "the matrix has no data";
   if (is_float(s.dtype)) return "";
-  if (s.dtype == DType::kU4 || s.dtype == DType::kI8) {
+  if (s.dtype == DType::kU4 || s.dtype == DType::kI8 || s.dtype == DType::kF8E4M3) {
     if (s.scales == nullptr || s.group_size <= 0) return type + " needs scales and a group size";
+    if (s.dtype == DType::kF8E4M3 && s.group_rows <= 0) return type + " needs rows per scale";
     if (!is_float(s.scale_dtype))
       return "scales of type " + std::string(dtype_info(s.scale_dtype).name) + " are not supported";
     return "";

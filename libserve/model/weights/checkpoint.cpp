@@ -152,8 +152,8 @@ bool Checkpoint::expanded_on(const kernels::Backend& backend) const {
   return std::any_of(weights_.begin(), weights_.end(), [&](const auto& named) {
     const CheckpointWeight& weight = named.second;
     const auto dtype = weight.source.dtype;
-    const bool quantized =
-        kernels::is_block_type(dtype) || dtype == kernels::DType::kU4 || dtype == kernels::DType::kI8;
+    const bool quantized = kernels::is_block_type(dtype) || dtype == kernels::DType::kU4 ||
+                           dtype == kernels::DType::kI8 || dtype == kernels::DType::kF8E4M3;
     return quantized && backend.prepared_bytes(weight.source, weight.bytes) > weight.bytes;
   });
 }
