@@ -24,10 +24,10 @@ constexpr auto kFormats = std::to_array<FormatRow>({
      "logits of the same matrices written as floats"},
     {"awq", "gemm, 4 bits", "logits of the same matrices written as floats"},
     {"mxfp4", "gpt-oss's stacked experts, and their float form",
-     "the float form by reference logits; the block decoder by the gguf package; the repacking is not checked yet"},
+     "the float form by reference logits, the packed form by the float form"},
     {"GGUF", "F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q2_K to Q6_K, IQ4_NL, IQ4_XS, MXFP4; split files",
-     "blocks by the gguf package; llama and gemma3 by real models, the other architectures' names and keys by "
-     "their specification alone"},
+     "blocks by the gguf package; llama and gemma3 by real models; gemma2 by its specification alone; the others by "
+     "the reference sets rewritten as float32 GGUF (not part of the tests)"},
 });
 
 }  // namespace
