@@ -13,7 +13,7 @@ namespace {
 constexpr int kWideThreads = 3 * 128;
 constexpr int kWideTokens = 128;                  // of one iteration
 constexpr int kWideTile = kWideTokens * 128 * 2;  // bytes of keys, values or queries; two blocks of 64 columns
-constexpr int kWideBlock = kWideTile / 2;
+[[maybe_unused]] constexpr int kWideBlock = kWideTile / 2;
 constexpr int kWideSlots = 4;  // keys, values, keys, values
 constexpr size_t kWideBytes = static_cast<size_t>(1 + kWideSlots) * kWideTile + 1024 + 128;
 

@@ -67,9 +67,12 @@ class RowChooser {
     uint64_t last = lowest_key(least);
     if (row_.top_p < 1.0f) {
       const auto p = static_cast<double>(row_.top_p);
-      // Tokens this light sum to less than 1 - p together, whatever else happens.
-      const auto light = static_cast<float>((1.0 - p) * total_ / reader_.vocab * 0.999);
-      const float floor = fmaxf(least, light > 0.0f ? top_ + row_.temperature * logf(light) : -INFINITY);
+      float floor = least;
+      if (least == -INFINITY) {  // else the sum is over what min_p and top_k left, all of it
+        // Tokens this light sum to less than 1 - p together, whatever else happens.
+        const auto light = static_cast<float>((1.0 - p) * total_ / reader_.vocab * 0.999);
+        if (light > 0.0f) floor = top_ + row_.temperature * logf(light);
+      }
       const float range = floor > -INFINITY ? top_ - floor : 100.0f * row_.temperature;
       last = cut(Amount::kMass, floor, range, least > -INFINITY ? -p : p * total_);
     }
