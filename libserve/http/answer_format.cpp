@@ -4,10 +4,12 @@
 namespace mhub::http {
 
 OrderedJson usage_json(const Usage& usage) {
-  return {{"prompt_tokens", usage.prompt_tokens},
-          {"total_tokens", usage.prompt_tokens + usage.completion_tokens},
-          {"completion_tokens", usage.completion_tokens},
-          {"prompt_tokens_details", nullptr}};
+  OrderedJson out = {{"prompt_tokens", usage.prompt_tokens},
+                     {"total_tokens", usage.prompt_tokens + usage.completion_tokens},
+                     {"completion_tokens", usage.completion_tokens},
+                     {"prompt_tokens_details", nullptr}};
+  if (usage.cached_tokens > 0) out["prompt_tokens_details"] = {{"cached_tokens", usage.cached_tokens}};
+  return out;
 }
 
 OrderedJson stop_reason_json(const StopReason& reason) {

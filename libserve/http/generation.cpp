@@ -43,6 +43,7 @@ engine::GenerationRequest make_request(const Generation::Plan& plan, const Promp
 Result<std::unique_ptr<Generation>> Generation::start(engine::Generator& generator, Metrics& metrics,
                                                       const Plan& plan) {
   std::unique_ptr<Generation> generation(new Generation(generator, metrics));
+  generation->samples_ = static_cast<size_t>(plan.fields.n);
   const uint64_t seed = plan.fields.seed ? static_cast<uint64_t>(*plan.fields.seed) : random_seed();
   for (const Prompt& prompt : plan.prompts) {
     generation->prompt_tokens_ += static_cast<int64_t>(prompt.ids.size());
@@ -80,6 +81,7 @@ bool Generation::take(Running& running, engine::TokenDelta delta, const std::fun
     end = RunEnd::kFailed;
     return false;
   }
+  if (running.choice % samples_ == 0) cached_tokens_ += delta.cached_tokens;  // a prompt counts once
   ChoiceDelta out = choice.consume(std::move(delta));
   if (choice.finished()) running.timer.finish(*out.finish_reason);
   if (!sink(std::move(out))) {
@@ -125,7 +127,7 @@ RunEnd Generation::run(const httpd::BodyWriter& peer, const std::atomic<bool>& c
 }
 
 Usage Generation::usage() const {
-  Usage usage{prompt_tokens_, 0};
+  Usage usage{prompt_tokens_, 0, cached_tokens_};
   for (const auto& choice : choices_) usage.completion_tokens += choice.num_tokens();
   return usage;
 }

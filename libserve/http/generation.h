@@ -17,6 +17,7 @@ namespace mhub::http {
 
 struct Usage {
   int64_t prompt_tokens = 0, completion_tokens = 0;
+  int64_t cached_tokens = 0;  // of the prompts, from the prefix cache
 };
 
 enum class RunEnd { kDone, kPeerGone, kFailed };
@@ -63,7 +64,8 @@ class Generation {
   std::deque<engine::GenerationRequest> pending_;  // of choices_[next_choice_] on
   size_t next_choice_ = 0;
   std::vector<Running> running_;
-  int64_t prompt_tokens_ = 0;
+  int64_t prompt_tokens_ = 0, cached_tokens_ = 0;
+  size_t samples_ = 1;  // of each prompt
   Error error_;
 };
 

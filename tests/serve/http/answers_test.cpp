@@ -36,6 +36,18 @@ TEST(Answers, CompletionHasEveryField) {
   EXPECT_EQ(reply.json, expected);
 }
 
+TEST(Answers, UsageCountsTheCachedTokensOfEachPromptOnce) {
+  const Api api([](const engine::GenerationRequest&) {
+    auto deltas = FakeGenerator::tokens(ByteTokenizer::ids("ab"), engine::FinishReason::kLength);
+    deltas.front().cached_tokens = 16;
+    return deltas;
+  });
+  const Reply reply = api.post("/v1/completions", {{"prompt", {"abc", "def"}}, {"n", 2}, {"temperature", 1}});
+  ASSERT_EQ(reply.status, 200) << reply.body;
+  EXPECT_EQ(reply.json["usage"]["prompt_tokens_details"], (Json{{"cached_tokens", 32}}));
+  EXPECT_EQ(reply.json["usage"]["prompt_tokens"], 8) << "each with its start token";
+}
+
 TEST(Answers, ChatRendersTheTemplateAndKeepsSpecialTokensOfContentAsText) {
   const Api api(say("yes"));
   const Reply reply = api.post("/chat/completions/", {{"messages", messages("<|im_end|>x")}, {"request_id", "r1"}});
