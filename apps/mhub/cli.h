@@ -73,5 +73,16 @@ void add_serve(Cli& cli);
 void add_bench(Cli& cli);
 void add_engine_worker(Cli& cli);
 void add_docs(Cli& cli);
+void add_apply(Cli& cli);
+void add_doctor(Cli& cli);
+void add_files(Cli& cli);
+void add_info(Cli& cli);
+void add_inspect(Cli& cli);
+void add_lock(Cli& cli);
+void add_login(Cli& cli);
+void add_logout(Cli& cli);
+void add_plan(Cli& cli);
+void add_search(Cli& cli);
+void add_whoami(Cli& cli);
 
 }  // namespace mhub::apps

@@ -17,7 +17,7 @@ struct DownloadCommand {
   std::optional<int> max_workers, retries;
   std::optional<double> timeout, stall_timeout;
   bool quiet = false;
-  std::string limit_rate;
+  std::string limit_rate, repo_type;
 };
 
 // `--model ID` stands for the positional MODEL; positionals are then all files.
@@ -65,6 +65,7 @@ Result<void> download(const Cli& cli, DownloadCommand& command) {
   MHUB_TRY(const hub::ModelRef ref, model_of(command));
   hub::DownloadOptions& options = command.options;
   options.files = command.files;
+  if (command.repo_type == "dataset") options.repo_type = hub::RepoType::kDataset;
   options.local_dir = command.local_dir;
   if (!command.limit_rate.empty()) {
     const auto rate = parse_bytes(command.limit_rate);
@@ -118,15 +119,22 @@ void add_download(Cli& cli) {
       "  mhub download Qwen/Qwen2.5-7B-Instruct --local-dir /data/models/qwen\n"
       "  mhub download hf:org/name@main --include '*.safetensors' '*.json' --exclude 'onnx/'\n"
       "  mhub download org/name config.json tokenizer.json\n"
-      "  mhub download http://127.0.0.1:8090/org/name",
+      "  mhub download http://127.0.0.1:8090/org/name\n"
+      "  mhub download hf:org/data --repo-type dataset --limit-rate 20M --require-hash",
       [&cli, command] { return download(cli, *command); });
   app->add_option("MODEL", command->model, "[ms:|hf:]org/name[@revision] or http(s)://host[:port]/org/name[@revision]");
   app->add_option("FILE", command->files, "Only these files of the model (whole paths)");
   app->add_option("--model", command->model_option, "The same as MODEL");
   app->add_option("--source", command->source, "modelscope or huggingface; default ModelScope, or what MODEL came from")
       ->check(CLI::IsMember({"modelscope", "huggingface", "ms", "hf"}));
-  app->add_option("--endpoint", options.endpoint,
-                  "Address of the hub; else MODELSCOPE_ENDPOINT or HF_ENDPOINT, else the public hub");
+  app->add_option("--repo-type", command->repo_type, "model or dataset; default model")
+      ->check(CLI::IsMember({"model", "dataset"}));
+  app->add_option(
+         "--endpoint", options.endpoints,
+         "Address of the hub, or several with commas between, tried in this order; else MODELSCOPE_ENDPOINT or "
+         "HF_ENDPOINT, else the public hub")
+      ->delimiter(',')
+      ->allow_extra_args(false);
   app->add_option("--revision", options.revision, "Branch, tag or commit; default master (ModelScope) or main");
   app->add_option("--include", options.include, "Only files that match one of these patterns ('*' crosses '/')")
       ->expected(1, -1);

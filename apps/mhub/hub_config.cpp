@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 
 #include "cli.h"
@@ -35,6 +36,26 @@ Result<std::string> endpoint(const char* name, std::string text) {
   return text;
 }
 
+// One or several, separated by commas: the first and the rest. Unset: as they were.
+Result<void> endpoints(const Environment& environment, const char* name, std::string& first,
+                       std::vector<std::string>& more) {
+  const std::string text = environment(name);
+  if (text.empty()) return {};
+  more.clear();
+  size_t at = 0;
+  for (bool is_first = true; at <= text.size(); is_first = false) {
+    const size_t end = std::min(text.find(',', at), text.size());
+    MHUB_TRY(std::string one, endpoint(name, text.substr(at, end - at)));
+    if (is_first) {
+      first = std::move(one);
+    } else {
+      more.push_back(std::move(one));
+    }
+    at = end + 1;
+  }
+  return {};
+}
+
 Result<std::filesystem::path> home_directory(const Environment& environment) {
   if (const std::string home = environment("MHUB_HOME"); !home.empty()) return std::filesystem::absolute(home);
   if (const std::string data = environment("XDG_DATA_HOME"); data.starts_with('/')) {
@@ -59,14 +80,14 @@ Result<hub::HubConfig> hub_config_from(const Environment& environment) {
     config.default_source = *parsed;
     config.source_is_chosen = true;
   }
+  config.more_modelscope_endpoints = {"https://www.modelscope.ai"};
+  if (environment("MODELSCOPE_PREFER_AI_SITE") == "true" || environment("MODELSCOPE_PREFER_AI_SITE") == "1") {
+    std::swap(config.modelscope_endpoint, config.more_modelscope_endpoints.front());
+  }
   for (const char* name : {"MODELSCOPE_DOMAIN", "MODELSCOPE_ENDPOINT"}) {
-    if (const std::string text = environment(name); !text.empty()) {
-      MHUB_TRY(config.modelscope_endpoint, endpoint(name, text));
-    }
+    MHUB_CHECK_OK(endpoints(environment, name, config.modelscope_endpoint, config.more_modelscope_endpoints));
   }
-  if (const std::string text = environment("HF_ENDPOINT"); !text.empty()) {
-    MHUB_TRY(config.huggingface_endpoint, endpoint("HF_ENDPOINT", text));
-  }
+  MHUB_CHECK_OK(endpoints(environment, "HF_ENDPOINT", config.huggingface_endpoint, config.more_huggingface_endpoints));
   config.modelscope_token = environment("MODELSCOPE_API_TOKEN");
   config.huggingface_token = environment("HF_TOKEN");
   MHUB_TRY(config.max_workers, number(environment, "MHUB_MAX_WORKERS", config.max_workers, 1, 64));

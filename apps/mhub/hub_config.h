@@ -13,7 +13,8 @@ using Environment = std::function<std::string(const char* name)>;  // "" when un
 
 // HubConfig from environment variables, defaults where unset. kUsage names the variable that cannot be read.
 //   MHUB_HOME, else XDG_DATA_HOME/mhub, else HOME/.local/share/mhub
-//   MHUB_SOURCE; MODELSCOPE_ENDPOINT (or the older MODELSCOPE_DOMAIN), HF_ENDPOINT; MODELSCOPE_API_TOKEN, HF_TOKEN
+//   MHUB_SOURCE; MODELSCOPE_ENDPOINT (or the older MODELSCOPE_DOMAIN), HF_ENDPOINT, each one or several with commas
+//   between, MODELSCOPE_PREFER_AI_SITE; MODELSCOPE_API_TOKEN, HF_TOKEN
 //   MHUB_MAX_WORKERS, MHUB_TIMEOUT, MHUB_STALL_TIMEOUT, MHUB_RETRIES, MHUB_RETRY_DELAY (s, first back-off),
 //   MHUB_REGISTRY_TIMEOUT; SSL_CERT_FILE, else CURL_CA_BUNDLE, else REQUESTS_CA_BUNDLE; SSL_CERT_DIR;
 //   http_proxy, https_proxy, all_proxy, no_proxy in lower or upper case

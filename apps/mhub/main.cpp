@@ -5,6 +5,17 @@ int main(int argc, char** argv) {
   using namespace mhub::apps;
   Cli cli;
   add_download(cli);
+  add_search(cli);
+  add_info(cli);
+  add_files(cli);
+  add_inspect(cli);
+  add_plan(cli);
+  add_apply(cli);
+  add_lock(cli);
+  add_doctor(cli);
+  add_login(cli);
+  add_logout(cli);
+  add_whoami(cli);
   add_list(cli);
   add_show(cli);
   add_verify(cli);

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "mhub/quantize/quantize.h"
+#include "quantize.h"
 
 #include <fmt/format.h>
 #include <unistd.h>
 
 #include <chrono>
 
-#include "cli.h"
 #include "evaluation.h"
 #include "hub_config.h"
 #include "mhub/base/bytes.h"
@@ -18,12 +17,6 @@ namespace {
 
 constexpr size_t kMaxEvalBytes = 64u << 20;
 constexpr int64_t kDefaultContext = 1024;
-
-struct QuantizeCommand {
-  std::string model, name, output, eval_text;
-  std::optional<int64_t> group_size, eval_context;
-  quantize::QuantizeOptions options;
-};
 
 // Where the model grows until it is complete: removed with everything in it unless it was moved away.
 class WorkPlace {
@@ -208,6 +201,8 @@ void print_result(const Cli& cli, const registry::ModelRecord& model, const quan
   cli.print_line(model.path);
 }
 
+}  // namespace
+
 Result<void> quantize_model(const Cli& cli, QuantizeCommand& command) {
   const int64_t any_valid_group = 128;
   MHUB_CHECK_OK(quantize::check_options({.bits = command.options.bits,
@@ -238,8 +233,6 @@ Result<void> quantize_model(const Cli& cli, QuantizeCommand& command) {
   print_result(cli, model, card, reporter.seconds());
   return {};
 }
-
-}  // namespace
 
 void add_quantize(Cli& cli) {
   auto options = std::make_shared<QuantizeCommand>();

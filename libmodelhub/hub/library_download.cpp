@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <map>
 #include <set>
 
 #include "library_state.h"
@@ -53,12 +54,14 @@ class Download {
   Result<DownloadSummary> run(const ModelRef& ref);
 
  private:
+  Result<DownloadSummary> run_at_endpoint();
   Result<std::optional<DownloadSummary>> answer_from_registry(const std::string& commit);
   Result<void> check_hashes() const;
+  Result<void> check_lock() const;
   Result<DownloadSummary> fetch();
   Result<DownloadSummary> fetch_locked(WorkDirectory& work);
   Result<std::optional<ModelRecord>> find_row() const {
-    return registry_.find_exact(target_.source, target_.repository.id, commit_, directory_.string());
+    return registry_.find_exact(target_.source, name_, commit_, directory_.string());
   }
   Result<std::vector<RemoteFile>> still_missing(const std::optional<ModelRecord>& row);
   Result<void> register_model(const std::optional<ModelRecord>& row, std::vector<FileRecord> files);
@@ -76,6 +79,7 @@ class Download {
 
   HubTarget target_;
   std::unique_ptr<HubApi> api_;
+  std::string name_;  // in the registry
   std::string revision_, commit_;
   fs::path directory_;
   Snapshot snapshot_;
@@ -87,6 +91,28 @@ class Download {
 Result<DownloadSummary> Download::run(const ModelRef& ref) {
   MHUB_TRY(const std::vector<ModelRecord> rows, registry_.list_models(false));
   MHUB_TRY(target_, choose_target(ref, options_, config_, rows));
+  MHUB_CHECK_OK(add_stored_tokens(target_, config_));
+  name_ = registry_name(target_.repository);
+  std::vector<Repository> endpoints = std::exchange(target_.others, {});
+  endpoints.insert(endpoints.begin(), target_.repository);
+  std::optional<Error> first_error;
+  for (size_t i = 0;; ++i) {
+    target_.repository = endpoints[i];
+    auto done = run_at_endpoint();
+    if (done) return done;
+    if (!first_error) first_error = done.error();
+    if (!another_endpoint_may_help(done.error())) return done;
+    if (i + 1 == endpoints.size()) break;
+    // Partial files belong to the commit, not to an endpoint: the next one goes on from what is there.
+    progress_.on_retry(
+        "", fmt::format("{}: {}; trying {}", endpoints[i].endpoint, done.error().message, endpoints[i + 1].endpoint));
+  }
+  if (endpoints.size() > 1)
+    first_error->message += fmt::format(" (and {} more endpoints failed)", endpoints.size() - 1);
+  return *first_error;
+}
+
+Result<DownloadSummary> Download::run_at_endpoint() {
   revision_ = target_.revision;
   if (is_hex(revision_, 40)) {
     MHUB_TRY(auto known, answer_from_registry(hex_or_empty(revision_, 40)));
@@ -105,6 +131,7 @@ Result<DownloadSummary> Download::run(const ModelRef& ref) {
     set_commit(commit.empty() ? commit_of_listing(snapshot_) : commit);
     MHUB_TRY(wanted_, select_files(snapshot_, options_, directory_));
     MHUB_CHECK_OK(check_hashes());
+    MHUB_CHECK_OK(check_lock());
     MHUB_TRY(const auto row, find_row());
     MHUB_TRY(const std::vector<RemoteFile> missing, still_missing(row));
     if (options_.dry_run) return summary();
@@ -115,7 +142,7 @@ Result<DownloadSummary> Download::run(const ModelRef& ref) {
       if (now != commit && reads < kMaxMovingReads) continue;
       if (now != commit) {
         return Error{ErrorCode::kIntegrity,
-                     fmt::format("list {}@{}: it changed during each of {} readings", ref.repo_id, revision_, reads),
+                     fmt::format("list {}@{}: it changed during each of {} readings", name_, revision_, reads),
                      "somebody is pushing to it: try again later or name a commit with @", ""};
       }
     }
@@ -128,18 +155,40 @@ Result<void> Download::check_hashes() const {
   for (const RemoteFile& file : wanted_) {
     if (!file.sha256.empty() || !file.git_sha1.empty()) continue;
     return Error{ErrorCode::kPolicy,
-                 fmt::format("download {}: the hub gives no hash for '{}', and --require-hash is set",
-                             target_.repository.id, printable(file.path)),
+                 fmt::format("download {}: the hub gives no hash for '{}', and --require-hash is set", name_,
+                             printable(file.path)),
                  "exclude that file, use another hub, or do without --require-hash", ""};
   }
   return {};
 }
 
+Result<void> Download::check_lock() const {
+  if (!options_.locked) return {};
+  const auto drift = [&](const std::string& what) {
+    return Error{ErrorCode::kPolicy, fmt::format("download {}: {}, and the lock file says otherwise", name_, what),
+                 "look at what changed on the hub; `mhub lock` accepts it", ""};
+  };
+  if (commit_ != options_.locked->commit) return drift(fmt::format("the commit is {}", commit_));
+  std::map<std::string_view, const LockedFile*> locked;
+  for (const LockedFile& file : options_.locked->files) locked[file.path] = &file;
+  for (const RemoteFile& file : wanted_) {
+    const auto found = locked.find(file.path);
+    if (found == locked.end()) return drift(fmt::format("'{}' is new", printable(file.path)));
+    const LockedFile& known = *found->second;
+    const bool same_hash =
+        known.sha256.empty() || file.sha256.empty() ? known.git_sha1 == file.git_sha1 : known.sha256 == file.sha256;
+    if (known.bytes != file.bytes) return drift(fmt::format("'{}' has {} bytes", printable(file.path), file.bytes));
+    if (!same_hash) return drift(fmt::format("'{}' has another hash", printable(file.path)));
+    locked.erase(found);
+  }
+  if (!locked.empty()) return drift(fmt::format("'{}' is gone", printable(locked.begin()->first)));
+  return {};
+}
+
 void Download::set_commit(const std::string& commit) {
   commit_ = commit;
-  directory_ = options_.local_dir.empty()
-                   ? StoreLayout(config_.home).model_directory(target_.source, target_.repository.id, commit)
-                   : options_.local_dir;
+  directory_ = options_.local_dir.empty() ? StoreLayout(config_.home).model_directory(target_.source, name_, commit)
+                                          : options_.local_dir;
   std::error_code error;
   directory_ = fs::absolute(directory_, error).lexically_normal();
   if (!directory_.has_filename()) directory_ = directory_.parent_path();
@@ -151,7 +200,7 @@ DownloadSummary Download::summary() const {
 }
 
 void Download::tell_plan(const std::set<std::string>& present, uint64_t to_fetch) {
-  DownloadPlan plan{target_.repository.id, target_.source, revision_, commit_, directory_, {}, to_fetch};
+  DownloadPlan plan{name_, target_.source, revision_, commit_, directory_, {}, to_fetch};
   for (const RemoteFile& file : wanted_) plan.files.push_back({file.path, file.bytes, present.contains(file.path)});
   num_files_ = wanted_.size();
   progress_.on_plan(plan);
@@ -175,6 +224,7 @@ Result<std::optional<DownloadSummary>> Download::answer_from_registry(const std:
     present.insert(file.path);
     bytes_reused_ += file.bytes;
   }
+  MHUB_CHECK_OK(check_lock());
   tell_plan(present, 0);
   return std::optional(summary());
 }
@@ -201,7 +251,7 @@ Result<std::vector<RemoteFile>> Download::still_missing(const std::optional<Mode
 
 Result<DownloadSummary> Download::fetch() {
   const fs::path root = options_.local_dir.empty()
-                            ? StoreLayout(config_.home).download_root(target_.source, target_.repository.id, commit_)
+                            ? StoreLayout(config_.home).download_root(target_.source, name_, commit_)
                             : directory_ / ".mhub";
   // Missing parents are made with the usual permissions; the store itself was made private when it was opened.
   std::error_code error;
@@ -219,7 +269,7 @@ Result<DownloadSummary> Download::fetch() {
     const StoreLayout layout(config_.home);
     for (fs::path empty = directory_; layout.in_models(empty) && fs::remove(empty, error);) empty = empty.parent_path();
   }
-  done.error().message = fmt::format("download {}@{}: {}", target_.repository.id, revision_, done.error().message);
+  done.error().message = fmt::format("download {}@{}: {}", name_, revision_, done.error().message);
   if (done.error().code == ErrorCode::kInterrupted) {
     done.error().hint = "run the same command again: it goes on from here";
   }
@@ -281,7 +331,7 @@ Result<void> Download::register_model(const std::optional<ModelRecord>& row, std
                                [&](const RemoteFile& file) { return all.contains(file.path); });
   std::sort(files.begin(), files.end(), [](const FileRecord& a, const FileRecord& b) { return a.path < b.path; });
   const ModelFacts facts = describe_directory(directory_);
-  model.name = target_.repository.id;
+  model.name = name_;
   model.source = target_.source;
   model.endpoint = target_.repository.endpoint;
   model.revision = revision_;

@@ -27,6 +27,8 @@ namespace {
 using registry::FileRecord;
 using registry::ModelRecord;
 
+constexpr std::string_view kDatasetPrefix = "datasets/";
+
 struct Origin {
   ModelRef ref;
   DownloadOptions options;
@@ -40,9 +42,13 @@ Result<Origin> origin_of(const ModelRecord& model) {
   }
   Origin origin;
   origin.ref.repo_id = model.name;
+  if (model.name.starts_with(kDatasetPrefix)) {
+    origin.ref.repo_id.erase(0, kDatasetPrefix.size());
+    origin.options.repo_type = RepoType::kDataset;
+  }
   if (const auto source = parse_source(model.source)) {
     origin.options.source = *source;
-    origin.options.endpoint = model.endpoint;
+    origin.options.endpoints = {model.endpoint};
   } else {
     origin.ref.endpoint = model.endpoint;
   }

@@ -136,7 +136,13 @@ std::string FakeHub::url() const {
 void FakeHub::set_file(const std::string& path, std::string content) {
   std::string sha256 = sha256_of(content);
   const std::lock_guard lock(mutex_);
-  files_[path] = {std::move(content), std::move(sha256)};
+  const uint64_t bytes = content.size();
+  files_[path] = {std::move(content), std::move(sha256), bytes};
+}
+void FakeHub::set_headed_file(const std::string& path, std::string head, uint64_t bytes) {
+  std::string sha256 = sha256_of(head + std::to_string(bytes));
+  const std::lock_guard lock(mutex_);
+  files_[path] = {std::move(head), std::move(sha256), bytes};
 }
 std::string FakeHub::content(const std::string& path) const {
   const std::lock_guard lock(mutex_);
@@ -261,6 +267,17 @@ bool FakeHub::send_all(int fd, std::string_view bytes, double bytes_per_second, 
 
 HubReply FakeHub::answer(HubRequest& request) {
   const std::lock_guard lock(mutex_);
+  // Datasets have the same files under their own routes.
+  for (const auto& [dataset, model] : {std::pair<std::string, std::string>("/api/v1/datasets/", "/api/v1/models/"),
+                                       {"/api/datasets/", "/api/models/"},
+                                       {"/datasets/", "/"}}) {
+    if (!request.path.starts_with(dataset + "org/name")) continue;
+    HubRequest plain = request;
+    plain.path = model + request.path.substr(dataset.size());
+    HubReply reply = plain.path.starts_with("/api/v1/") ? modelscope(plain) : huggingface(plain);
+    request.file = plain.file;
+    return reply;
+  }
   if (request.path.starts_with("/api/v1/models/org/name")) return modelscope(request);
   return huggingface(request);
 }
@@ -270,6 +287,7 @@ HubReply FakeHub::file_reply(HubRequest& request, const std::string& path) {
   if (found == files_.end()) return json_reply(404, {{"error", "Entry not found"}});
   request.file = path;
   const std::string& content = found->second.content;
+  const uint64_t bytes = found->second.bytes;
   HubReply reply;
   reply.set("ETag", "\"" + found->second.sha256 + "\"");
   reply.set("Accept-Ranges", "bytes");
@@ -280,14 +298,16 @@ HubReply FakeHub::file_reply(HubRequest& request, const std::string& path) {
     return reply;
   }
   const auto [first, last] = *request.range;
-  if (first >= content.size()) {
+  if (first >= bytes) {
     reply.status = 416;
-    reply.set("Content-Range", fmt::format("bytes */{}", content.size()));
+    reply.set("Content-Range", fmt::format("bytes */{}", bytes));
     return reply;
   }
+  const uint64_t count = std::min(last, bytes - 1) - first + 1;
   reply.status = 206;
-  reply.body = content.substr(first, last - first + 1);
-  reply.set("Content-Range", fmt::format("bytes {}-{}/{}", first, first + reply.body.size() - 1, content.size()));
+  reply.body = first < content.size() ? content.substr(first, count) : "";
+  reply.body.resize(count, '\0');
+  reply.set("Content-Range", fmt::format("bytes {}-{}/{}", first, first + count - 1, bytes));
   return reply;
 }
 
@@ -299,29 +319,47 @@ HubReply FakeHub::modelscope(HubRequest& request) {
     return json_reply(200,
                       {{"Code", 200}, {"Success", true}, {"Data", {{"Commit", Json::array({{{"Id", commit_}}})}}}});
   }
-  if (what != "/repo/files") return json_reply(404, {{"Code", 404}, {"Success", false}, {"Message", "not found"}});
+  if (what.empty()) {
+    return json_reply(200, {{"Code", 200},
+                            {"Success", true},
+                            {"Data", {{"License", "apache-2.0"}, {"Downloads", 7}, {"Stars", 3}, {"Visibility", 5}}}});
+  }
+  if (what != "/repo/files" && what != "/repo/tree")
+    return json_reply(404, {{"Code", 404}, {"Success", false}, {"Message", "not found"}});
   Json files = Json::array();
   for (const auto& [path, file] : files_) {
     files.push_back({{"Path", path},
                      {"Name", path.substr(path.rfind('/') + 1)},
                      {"Type", "blob"},
-                     {"Size", file.content.size()},
+                     {"Size", file.bytes},
                      {"Sha256", file.sha256},
                      {"Revision", std::string(40, 'f')}});
+  }
+  if (const std::string size = request.query_value("PageSize"); !size.empty()) {
+    const size_t page_size = std::stoul(size), begin = (std::stoul(request.query_value("PageNumber")) - 1) * page_size;
+    Json page = Json::array();
+    for (size_t i = begin; i < std::min(begin + page_size, files.size()); ++i) page.push_back(files[i]);
+    files = std::move(page);
   }
   return json_reply(200, {{"Code", 200}, {"Success", true}, {"Data", {{"Files", files}}}});
 }
 
 HubReply FakeHub::huggingface(HubRequest& request) {
   if (request.path.starts_with("/api/models/org/name/revision/")) {
-    return json_reply(200, {{"id", "org/name"}, {"sha", commit_}});
+    return json_reply(200, {{"id", "org/name"},
+                            {"sha", commit_},
+                            {"private", false},
+                            {"gated", "manual"},
+                            {"downloads", 7},
+                            {"likes", 3},
+                            {"tags", {"license:apache-2.0", "llama"}}});
   }
   if (request.path.starts_with("/api/models/org/name/tree/")) {
     Json entries = Json::array();
     for (const auto& [path, file] : files_) {
       const std::string& content = file.content;
-      Json entry = {{"type", "file"}, {"path", path}, {"size", content.size()}, {"oid", git_sha1_of(content)}};
-      if (content.size() > 1000) entry["lfs"] = {{"oid", file.sha256}, {"size", content.size()}};
+      Json entry = {{"type", "file"}, {"path", path}, {"size", file.bytes}, {"oid", git_sha1_of(content)}};
+      if (file.bytes > 1000) entry["lfs"] = {{"oid", file.sha256}, {"size", file.bytes}};
       entries.push_back(entry);
     }
     return json_reply(200, entries);

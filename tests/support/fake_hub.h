@@ -36,8 +36,8 @@ struct HubReply {
   void set(const std::string& name, const std::string& value);
 };
 
-// A loopback hub of one repository, org/name, speaking both dialects honestly; a hook may turn any reply into a lie.
-// One thread a connection.
+// A loopback hub of one repository, org/name, model and dataset alike, speaking both dialects honestly; a hook may turn
+// any reply into a lie. One thread a connection.
 class FakeHub {
  public:
   using Hook = std::function<void(const HubRequest&, HubReply&)>;
@@ -48,6 +48,8 @@ class FakeHub {
   std::string url() const;
 
   void set_file(const std::string& path, std::string content);
+  // A file of `bytes` of which only the beginning exists: listed like any other, zeros where nothing is.
+  void set_headed_file(const std::string& path, std::string head, uint64_t bytes);
   std::string content(const std::string& path) const;
   void set_commit(const std::string& commit);  // "" = a hub without commit ids
   void set_hook(Hook hook);                    // called on connection threads, one at a time
@@ -73,6 +75,7 @@ class FakeHub {
   mutable std::mutex mutex_;
   struct File {
     std::string content, sha256;
+    uint64_t bytes = 0;
   };
   std::map<std::string, File> files_;   // guarded by mutex_
   std::string commit_;                  // guarded by mutex_

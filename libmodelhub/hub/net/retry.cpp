@@ -48,15 +48,19 @@ bool is_retryable_status(int status) {
   }
 }
 
+std::optional<int64_t> http_date(const std::string& text) {
+  const time_t when = curl_getdate(text.c_str(), nullptr);
+  return when < 0 ? std::nullopt : std::optional(static_cast<int64_t>(when));
+}
+
 std::optional<double> retry_after_seconds(const HttpHead& head) {
   if (const std::string* text = head.header("retry-after")) {
     if (const auto seconds = number(*text)) return seconds;
-    const time_t when = curl_getdate(text->c_str(), nullptr);
-    if (when < 0) return std::nullopt;
+    const auto when = http_date(*text);
+    if (!when) return std::nullopt;
     const std::string* date = head.header("date");  // the server's clock, not ours
-    time_t now = date ? curl_getdate(date->c_str(), nullptr) : -1;
-    if (now < 0) now = std::time(nullptr);
-    return std::max(std::difftime(when, now), 0.0);
+    const int64_t now = (date ? http_date(*date) : std::nullopt).value_or(std::time(nullptr));
+    return std::max(static_cast<double>(*when - now), 0.0);
   }
   if (const std::string* text = head.header("ratelimit")) {
     const size_t at = text->find("t=");

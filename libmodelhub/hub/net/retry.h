@@ -33,6 +33,8 @@ class Backoff {
 
 // 408, 425, 429, 500, 502, 503, 504.
 bool is_retryable_status(int status);
+// Seconds since 1970 of an HTTP date; nullopt when it is none.
+std::optional<int64_t> http_date(const std::string& text);
 // Seconds from `Retry-After` (number or HTTP date, seen from the answer's own Date) or `RateLimit: ...;t=N`.
 std::optional<double> retry_after_seconds(const HttpHead& head);
 

@@ -49,6 +49,20 @@ Result<HttpResponse> ApiClient::get(const std::string& url, std::stop_token stop
   }
 }
 
+Credentials hub_credentials(Source source, const Repository& repository) {
+  Credentials credentials;
+  if (repository.token.empty()) return credentials;
+  credentials.origin = origin_of(repository.endpoint).value();
+  credentials.headers = {{"Authorization", "Bearer " + repository.token}};
+  if (source == Source::kModelScope) credentials.headers.emplace_back("Cookie", "m_session_id=" + repository.token);
+  return credentials;
+}
+
+std::string Repository::page(Source source) const {
+  if (type == RepoType::kDataset) return endpoint + "/datasets/" + id;
+  return endpoint + (source == Source::kModelScope ? "/models/" : "/") + id;
+}
+
 Result<Json> parse_hub_json(const HttpResponse& response) {
   JsonLimits limits;
   limits.max_bytes = kMaxListingBytes;
@@ -75,6 +89,23 @@ std::optional<uint64_t> json_size(const Json& object, const char* key) {
   return value <= (uint64_t{1} << 62) ? std::optional(value) : std::nullopt;
 }
 
+bool json_flag(const Json& object, const char* key) {
+  if (!object.is_object()) return false;
+  const auto found = object.find(key);
+  if (found == object.end()) return false;
+  return (found->is_boolean() && *found == true) || (found->is_number_integer() && *found == 1) || *found == "true";
+}
+
+std::vector<std::string> json_strings(const Json& object, const char* key) {
+  std::vector<std::string> strings;
+  const auto found = object.is_object() ? object.find(key) : object.end();
+  if (found == object.end() || !found->is_array()) return strings;
+  for (const Json& item : *found) {
+    if (item.is_string()) strings.push_back(item.get<std::string>());
+  }
+  return strings;
+}
+
 bool is_hex(std::string_view text, size_t digits) {
   const auto hex = [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F'); };
   return text.size() == digits && std::all_of(text.begin(), text.end(), hex);
@@ -95,18 +126,27 @@ Error repository_error(const Repository& repository, Source source, const std::s
   const bool sent_token = !repository.token.empty();
   if (status == 404) {
     return {ErrorCode::kHubNotFound, what,
-            fmt::format(
-                "check name and revision; a private model looks missing too: {}",
-                sent_token ? "the token that was sent may not cover it" : fmt::format("give --token or {}", variable)),
+            fmt::format("check name and revision; a private model looks missing too: {}",
+                        sent_token ? "the token that was sent may not cover it"
+                                   : fmt::format("`mhub login`, or give --token or {}", variable)),
+            ""};
+  }
+  const std::string page = repository.page(source);
+  const bool gated = said.find("GatedRepo") != std::string::npos || said.find("gated") != std::string::npos;
+  if (gated) {
+    return {ErrorCode::kHubDenied, what,
+            fmt::format("the repository is gated: ask for access or accept its licence at {}{}", page,
+                        sent_token ? "" : fmt::format(", then `mhub login`, --token or {}", variable)),
             ""};
   }
   return {ErrorCode::kHubDenied, what,
           sent_token
-              ? "the token was refused or does not cover this model; a gated model needs its licence accepted on the "
-                "hub's page first"
-              : fmt::format("the model is missing, private or gated: check the name, accept its licence on the hub's "
-                            "page if it has one, and give --token or {}",
-                            variable),
+              ? fmt::format("the token was refused or does not cover this repository; a gated one needs its licence "
+                            "accepted first: {}",
+                            page)
+              : fmt::format("it is missing, private or gated: check the name, ask for access at {}, and `mhub "
+                            "login` or give --token or {}",
+                            page, variable),
           ""};
 }
 

@@ -31,11 +31,18 @@ class ApiClient {
   const RetryPolicy policy_;
 };
 
+// What proves to a hub of this kind who we are; empty without a token.
+Credentials hub_credentials(Source source, const Repository& repository);
+
 // JSON of a hub. kNetwork when it is none (an error page, a captive portal).
 Result<Json> parse_hub_json(const HttpResponse& response);
 
 // Typed reads of hostile JSON: absent or of another type gives the default.
 std::string json_string(const Json& object, const char* key);
+// True, 1 or "true".
+bool json_flag(const Json& object, const char* key);
+// Strings of an array; others are left out.
+std::vector<std::string> json_strings(const Json& object, const char* key);
 // A size: nullopt when absent, negative, fractional or over 2^62.
 std::optional<uint64_t> json_size(const Json& object, const char* key);
 bool is_hex(std::string_view text, size_t digits);

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <stop_token>
 #include <string>
 #include <vector>
@@ -31,6 +32,17 @@ struct Repository {
   std::string endpoint;  // "https://host[:port]", no '/' at the end
   std::string id;        // "org/name" or one segment
   std::string token;     // for this endpoint only; "" = none
+  RepoType type = RepoType::kModel;
+  std::string page(Source source) const;  // for people: where licence and access are
+};
+
+// What a hub says about a repository beside its files. Absent where it says nothing.
+struct RepositoryInfo {
+  bool is_private = false;
+  std::string gated;  // "", "auto" or "manual"
+  std::string license, last_modified, task;
+  std::optional<uint64_t> downloads, likes;
+  std::vector<std::string> tags;
 };
 
 // The read API of one hub for one repository: all that differs between hubs. Each call retries as the policy says.
@@ -44,6 +56,7 @@ class HubApi {
   virtual Result<std::string> find_commit(const std::string& revision, std::stop_token stop) = 0;
   // `commit` as find_commit gave it.
   virtual Result<Snapshot> list(const std::string& revision, const std::string& commit, std::stop_token stop) = 0;
+  virtual Result<RepositoryInfo> info(const std::string& revision, std::stop_token stop) = 0;
   virtual HttpRequest file_request(const RemoteFile& file) const = 0;
 };
 

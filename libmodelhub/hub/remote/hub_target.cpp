@@ -6,27 +6,10 @@
 #include <algorithm>
 
 #include "net/url.h"
+#include "remote/token_store.h"
 
 namespace mhub::hub {
 namespace {
-
-// modelscope.cn and www.modelscope.cn are one hub.
-std::string same_hub_key(const std::string& endpoint) {
-  const auto parts = parse_url(endpoint);
-  if (!parts) return endpoint;
-  const std::string host = parts->host.starts_with("www.") ? parts->host.substr(4) : parts->host;
-  return parts->scheme + "://" + host + ":" + parts->port;
-}
-
-Result<std::string> checked_endpoint(std::string text) {
-  while (text.ends_with('/')) text.pop_back();
-  if (text.find("://") == std::string::npos) text = "https://" + text;
-  const auto ref = ModelRef::parse(text + "/org/name");
-  if (ref && ref->endpoint == text) return text;
-  return Error{ErrorCode::kUsage,
-               fmt::format("read endpoint '{}': not http(s)://host[:port]", printable(redact_url(text))),
-               "write --endpoint http(s)://host[:port]", ""};
-}
 
 Source chosen_source(const ModelRef& ref, const DownloadOptions& options, const HubConfig& config,
                      const std::vector<registry::ModelRecord>& rows) {
@@ -41,6 +24,21 @@ Source chosen_source(const ModelRef& ref, const DownloadOptions& options, const 
 }
 
 }  // namespace
+
+Result<std::string> checked_endpoint(std::string text) {
+  while (text.ends_with('/')) text.pop_back();
+  if (text.find("://") == std::string::npos) text = "https://" + text;
+  const auto ref = ModelRef::parse(text + "/org/name");
+  if (ref && ref->endpoint == text) return text;
+  return Error{ErrorCode::kUsage,
+               fmt::format("read endpoint '{}': not http(s)://host[:port]", printable(redact_url(text))),
+               "write --endpoint http(s)://host[:port]", ""};
+}
+
+bool another_endpoint_may_help(const Error& error) {
+  return error.code == ErrorCode::kNetwork || error.code == ErrorCode::kHubNotFound ||
+         error.code == ErrorCode::kHubDenied || error.code == ErrorCode::kIntegrity;
+}
 
 Result<HubTarget> choose_target(const ModelRef& ref, const DownloadOptions& options, const HubConfig& config,
                                 const std::vector<registry::ModelRecord>& rows) {
@@ -58,7 +56,7 @@ Result<HubTarget> choose_target(const ModelRef& ref, const DownloadOptions& opti
     MHUB_TRY(const ModelRef checked, ModelRef::parse("org/name@" + options.revision));
     target.revision = checked.revision.value_or("");
   }
-  const std::string asked = ref.endpoint.value_or(options.endpoint);
+  target.repository.type = options.repo_type;
   if (ref.endpoint && !options.source) {
     target.source = "mirror";
   } else {
@@ -67,13 +65,44 @@ Result<HubTarget> choose_target(const ModelRef& ref, const DownloadOptions& opti
   }
   const bool modelscope = target.dialect == Source::kModelScope;
   const std::string& configured = modelscope ? config.modelscope_endpoint : config.huggingface_endpoint;
-  MHUB_TRY(target.repository.endpoint, checked_endpoint(asked.empty() ? configured : asked));
-  // A stored token goes to the hub it was made for, wherever a URL or --endpoint leads.
-  target.repository.token = options.token;
-  if (options.token.empty() && target.dialect && same_hub_key(target.repository.endpoint) == same_hub_key(configured)) {
-    target.repository.token = modelscope ? config.modelscope_token : config.huggingface_token;
+  std::vector<std::string> endpoints = options.endpoints;
+  if (ref.endpoint) endpoints = {*ref.endpoint};
+  if (endpoints.empty()) {
+    endpoints = modelscope ? config.more_modelscope_endpoints : config.more_huggingface_endpoints;
+    endpoints.insert(endpoints.begin(), configured);
   }
+  for (const std::string& endpoint : endpoints) {
+    Repository repository = target.repository;
+    MHUB_TRY(repository.endpoint, checked_endpoint(endpoint));
+    // --token is for the endpoint that comes first; one from the environment goes to the hub that it was made for,
+    // wherever a URL or --endpoint leads.
+    if (!options.token.empty()) {
+      repository.token = &endpoint == &endpoints.front() ? options.token : "";
+    } else if (target.dialect && same_hub_key(repository.endpoint) == same_hub_key(configured)) {
+      repository.token = modelscope ? config.modelscope_token : config.huggingface_token;
+    }
+    target.others.push_back(std::move(repository));
+  }
+  target.repository = target.others.front();
+  target.others.erase(target.others.begin());
   return target;
+}
+
+std::string registry_name(const Repository& repository) {
+  return (repository.type == RepoType::kDataset ? "datasets/" : "") + repository.id;
+}
+
+Result<void> add_stored_tokens(HubTarget& target, const HubConfig& config) {
+  MHUB_TRY(const auto tokens, TokenStore(config.home).read());
+  const auto add = [&](Repository& repository) {
+    if (!repository.token.empty()) return;
+    if (const auto found = tokens.find(same_hub_key(repository.endpoint)); found != tokens.end()) {
+      repository.token = found->second.token;
+    }
+  };
+  add(target.repository);
+  for (Repository& other : target.others) add(other);
+  return {};
 }
 
 Result<std::unique_ptr<HubApi>> open_hub(const HubTarget& target, HttpTransport& transport, RetryPolicy policy,

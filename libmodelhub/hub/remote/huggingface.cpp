@@ -36,7 +36,8 @@ std::string next_link(const HttpHead& head) {
 class HuggingFaceApi final : public HubApi {
  public:
   HuggingFaceApi(HttpTransport& transport, Repository repository, RetryPolicy policy)
-      : repository_(std::move(repository)), client_(transport, repository_, credentials(), policy) {}
+      : repository_(std::move(repository)),
+        client_(transport, repository_, hub_credentials(Source::kHuggingFace, repository_), policy) {}
 
   Source source() const override { return Source::kHuggingFace; }
   std::string default_revision() const override { return "main"; }
@@ -74,20 +75,36 @@ class HuggingFaceApi final : public HubApi {
     return snapshot;
   }
 
+  Result<RepositoryInfo> info(const std::string& revision, std::stop_token stop) override {
+    MHUB_TRY(const HttpResponse response,
+             client_.get(fmt::format("{}/revision/{}", base(), percent_encode(revision, false)), stop));
+    if (response.head.status != 200) return explain(response, revision);
+    MHUB_TRY(const Json body, parse_hub_json(response));
+    RepositoryInfo info;
+    info.is_private = json_flag(body, "private");
+    info.gated = json_flag(body, "gated") ? "auto" : json_string(body, "gated");
+    info.last_modified = json_string(body, "lastModified");
+    info.task = json_string(body, "pipeline_tag");
+    info.downloads = json_size(body, "downloads");
+    info.likes = json_size(body, "likes");
+    info.tags = json_strings(body, "tags");
+    for (const std::string& tag : info.tags) {
+      if (tag.starts_with("license:")) info.license = tag.substr(8);
+    }
+    return info;
+  }
+
   HttpRequest file_request(const RemoteFile& file) const override {
-    return client_.request(fmt::format("{}/{}/resolve/{}/{}", repository_.endpoint, repository_.id,
-                                       percent_encode(file.revision, false), percent_encode(file.path, true)));
+    return client_.request(fmt::format("{}/{}{}/resolve/{}/{}", repository_.endpoint, is_dataset() ? "datasets/" : "",
+                                       repository_.id, percent_encode(file.revision, false),
+                                       percent_encode(file.path, true)));
   }
 
  private:
-  Credentials credentials() const {
-    Credentials credentials;
-    if (repository_.token.empty()) return credentials;
-    credentials.origin = origin_of(repository_.endpoint).value();
-    credentials.headers = {{"Authorization", "Bearer " + repository_.token}};
-    return credentials;
+  bool is_dataset() const { return repository_.type == RepoType::kDataset; }
+  std::string base() const {
+    return repository_.endpoint + (is_dataset() ? "/api/datasets/" : "/api/models/") + repository_.id;
   }
-  std::string base() const { return repository_.endpoint + "/api/models/" + repository_.id; }
 
   Error explain(const HttpResponse& response, const std::string& revision) const {
     const HttpHead& head = response.head;

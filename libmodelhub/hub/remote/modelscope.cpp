@@ -2,6 +2,9 @@
 // ModelScope's legacy API (/api/v1): PascalCase, one envelope, no commit in the listing.
 #include <fmt/format.h>
 
+#include <ctime>
+#include <set>
+
 #include "net/url.h"
 #include "remote/api_client.h"
 #include "remote/hub_api.h"
@@ -12,6 +15,7 @@ namespace {
 
 // The hub cuts longer listings here without a word.
 constexpr size_t kSilentListingLimit = 3'000;
+constexpr size_t kDatasetPage = 200;
 constexpr int kSymlinkMode = 40960;
 
 struct Entry {
@@ -34,10 +38,20 @@ int64_t code_of(const Json& body) {
   return found->is_string() && *found != "200" ? -1 : 200;
 }
 
+// Of epoch seconds, or milliseconds.
+std::string rfc3339(uint64_t when) {
+  const auto seconds = static_cast<time_t>(when > 1'000'000'000'000 ? when / 1000 : when);
+  struct tm parts {};
+  if (!gmtime_r(&seconds, &parts)) return "";
+  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}Z", parts.tm_year + 1900, parts.tm_mon + 1, parts.tm_mday,
+                     parts.tm_hour, parts.tm_min, parts.tm_sec);
+}
+
 class ModelScopeApi final : public HubApi {
  public:
   ModelScopeApi(HttpTransport& transport, Repository repository, RetryPolicy policy)
-      : repository_(std::move(repository)), client_(transport, repository_, credentials(), policy) {}
+      : repository_(std::move(repository)),
+        client_(transport, repository_, hub_credentials(Source::kModelScope, repository_), policy) {}
 
   Source source() const override { return Source::kModelScope; }
   std::string default_revision() const override { return "master"; }
@@ -63,8 +77,33 @@ class ModelScopeApi final : public HubApi {
   Result<Snapshot> list(const std::string& revision, const std::string& commit, std::stop_token stop) override {
     Snapshot snapshot;
     snapshot.commit = commit;
+    if (is_dataset()) {
+      MHUB_TRY(std::vector<Entry> entries, list_pages(revision, "/", true, kDatasetPage, stop));
+      for (Entry& entry : entries) {
+        if (!entry.is_directory) snapshot.files.push_back(std::move(entry.file));
+      }
+      MHUB_CHECK_OK(check_count(snapshot.files));
+      return snapshot;
+    }
     MHUB_CHECK_OK(list_tree(revision, "", snapshot.files, 0, stop));
     return snapshot;
+  }
+
+  Result<RepositoryInfo> info(const std::string& revision, std::stop_token stop) override {
+    MHUB_TRY(const HttpResponse response,
+             client_.get(fmt::format("{}?Revision={}", base(), percent_encode(revision, false)), stop));
+    RepositoryInfo info;
+    if (response.head.status == 404 || response.head.status == 405 || response.head.status == 501) return info;
+    MHUB_TRY(const Json data, open_envelope(response, revision));
+    const auto visibility = json_size(data, "Visibility");  // 1 private, 3 internal, 5 public
+    info.is_private = visibility && *visibility != 5;
+    info.gated = json_flag(data, "ApprovalMode") || json_flag(data, "IsGated") ? "auto" : "";
+    info.license = json_string(data, "License");
+    if (const auto when = json_size(data, "LastUpdatedTime")) info.last_modified = rfc3339(*when);
+    info.downloads = json_size(data, "Downloads");
+    info.likes = json_size(data, "Stars");
+    info.tags = json_strings(data, "Tags");
+    return info;
   }
 
   HttpRequest file_request(const RemoteFile& file) const override {
@@ -73,15 +112,10 @@ class ModelScopeApi final : public HubApi {
   }
 
  private:
-  Credentials credentials() const {
-    Credentials credentials;
-    if (repository_.token.empty()) return credentials;
-    credentials.origin = origin_of(repository_.endpoint).value();
-    credentials.headers = {{"Authorization", "Bearer " + repository_.token},
-                           {"Cookie", "m_session_id=" + repository_.token}};
-    return credentials;
+  bool is_dataset() const { return repository_.type == RepoType::kDataset; }
+  std::string base() const {
+    return repository_.endpoint + (is_dataset() ? "/api/v1/datasets/" : "/api/v1/models/") + repository_.id;
   }
-  std::string base() const { return repository_.endpoint + "/api/v1/models/" + repository_.id; }
 
   // Data of the envelope: failure may come as a status or inside a 200.
   Result<Json> open_envelope(const HttpResponse& response, const std::string& revision) const {
@@ -109,11 +143,13 @@ class ModelScopeApi final : public HubApi {
     return data == body->end() ? std::move(*body) : Json(std::move(*data));
   }
 
+  // `page` 0: the whole listing, as hubs give it for models.
   Result<std::vector<Entry>> list_once(const std::string& revision, const std::string& root, bool recursive,
-                                       std::stop_token stop) {
-    std::string url = fmt::format("{}/repo/files?Revision={}&Recursive={}", base(), percent_encode(revision, false),
-                                  recursive ? "True" : "False");
+                                       size_t page, size_t page_size, std::stop_token stop) {
+    std::string url = fmt::format("{}/repo/{}?Revision={}&Recursive={}", base(), is_dataset() ? "tree" : "files",
+                                  percent_encode(revision, false), recursive ? "True" : "False");
     if (!root.empty()) url += "&Root=" + percent_encode(root, false);
+    if (page > 0) url += fmt::format("&PageNumber={}&PageSize={}", page, page_size);
     MHUB_TRY(const HttpResponse response, client_.get(url, stop));
     MHUB_TRY(const Json data, open_envelope(response, revision));
     const Json* files = &data;
@@ -128,6 +164,27 @@ class ModelScopeApi final : public HubApi {
       entries.push_back(std::move(entry));
     }
     return entries;
+  }
+
+  // Page after page until one is short. A hub that does not page sends the first one again: kPolicy.
+  Result<std::vector<Entry>> list_pages(const std::string& revision, const std::string& root, bool recursive,
+                                        size_t page_size, std::stop_token stop) {
+    std::vector<Entry> all;
+    std::set<std::string> seen;
+    for (size_t page = 1;; ++page) {
+      MHUB_TRY(std::vector<Entry> entries, list_once(revision, root, recursive, page, page_size, stop));
+      for (Entry& entry : entries) {
+        if (!seen.insert(entry.file.path).second) {
+          return bad_listing(base(),
+                             fmt::format("page {} of the listing of '{}' names '{}' again: the hub does not page", page,
+                                         printable(root), printable(entry.file.path)));
+        }
+        all.push_back(std::move(entry));
+      }
+      if (entries.size() < page_size) return all;
+      if (all.size() > kMaxListingEntries)
+        return bad_listing(base(), fmt::format("more than {} files", kMaxListingEntries));
+    }
   }
 
   static Result<Entry> read_entry(const Json& item, const std::string& revision, const std::string& url) {
@@ -160,17 +217,16 @@ class ModelScopeApi final : public HubApi {
     if (depth > kMaxPathDepth) {
       return bad_listing(base(), fmt::format("more than {} levels of directories", kMaxPathDepth));
     }
-    MHUB_TRY(std::vector<Entry> entries, list_once(revision, root, true, stop));
+    MHUB_TRY(std::vector<Entry> entries, list_once(revision, root, true, 0, 0, stop));
     if (entries.size() != kSilentListingLimit) {
       for (Entry& entry : entries) {
         if (!entry.is_directory) files.push_back(std::move(entry.file));
       }
       return check_count(files);
     }
-    MHUB_TRY(entries, list_once(revision, root, false, stop));
+    MHUB_TRY(entries, list_once(revision, root, false, 0, 0, stop));
     if (entries.size() == kSilentListingLimit) {
-      return bad_listing(base(), fmt::format("the directory '{}' has {} entries or more, and the hub shows no more",
-                                             printable(root), kSilentListingLimit));
+      MHUB_TRY(entries, list_pages(revision, root, false, kSilentListingLimit, stop));
     }
     for (Entry& entry : entries) {
       if (!entry.is_directory) {

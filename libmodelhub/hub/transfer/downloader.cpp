@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -14,7 +15,10 @@
 namespace mhub::hub {
 namespace {
 
-constexpr size_t kMaxOpenFiles = 64;
+constexpr uint64_t kSmallFile = 1u << 20;  // placed together with others
+constexpr size_t kMostOpenFiles = 320, kFewestOpenFiles = 16;
+constexpr size_t kOtherDescriptors = 160;  // connections, registry, libraries
+constexpr auto kLongestBatchWait = std::chrono::milliseconds(500);
 constexpr uint64_t kProgressBytes = 64u << 10;  // resets an extent's retry budget
 constexpr uint64_t kSmallestSteal = 1u << 20;   // of what remains, for a split in two
 constexpr double kSmallestStealSeconds = 2;     // at its rate; what is in its pipe beyond the split is fetched twice
@@ -25,6 +29,14 @@ constexpr int kGoodToRaiseLimit = 8;  // whole extents before one more connectio
 constexpr auto kDurableInterval = std::chrono::seconds(10);
 constexpr uint64_t kDurableBytes = 1u << 30;
 constexpr auto kTick = std::chrono::milliseconds(100);
+
+// Each takes two descriptors.
+size_t open_file_limit() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return kMostOpenFiles;
+  const size_t spare = limit.rlim_cur > kOtherDescriptors ? (limit.rlim_cur - kOtherDescriptors) / 2 : 0;
+  return std::clamp(spare, kFewestOpenFiles, kMostOpenFiles);
+}
 
 int hash_threads() {
   return std::clamp(static_cast<int>(std::thread::hardware_concurrency()), 1, 8);
@@ -38,6 +50,7 @@ Downloader::Downloader(HttpTransport& transport, const HubApi& api, const Transf
       api_(api),
       config_(config),
       progress_(progress),
+      max_open_(open_file_limit()),
       connection_limit_(std::max(1, config.max_workers)),
       durable_at_(Clock::now()),
       queue_(hash_threads(), [&transport] { transport.wake(); }) {}
@@ -62,6 +75,7 @@ Result<TransferResult> Downloader::run(const std::vector<RemoteFile>& files, int
     transport_.poll(wait_time());
     settle_ended();
     queue_.drain();
+    place_batch();
     drop_slow_requests();
     mark_durable();
     report_progress();
@@ -82,7 +96,7 @@ std::chrono::milliseconds Downloader::wait_time() const {
 
 // Files are opened only as connections need them: a repository may have 200,000.
 void Downloader::open_files() {
-  while (!error_ && next_to_open_ < wanted_->size() && open_.size() < kMaxOpenFiles &&
+  while (!error_ && next_to_open_ < wanted_->size() && open_.size() < max_open_ &&
          pending_.size() < static_cast<size_t>(connection_limit_)) {
     auto file = FileTransfer::open(api_, (*wanted_)[next_to_open_++], work_fd_, queue_, stop_);
     if (!file) return fail(file.error());
@@ -328,17 +342,35 @@ void Downloader::place(FileTransfer& file, const FileDigests& digests) {
   if (!file.has_hash()) progress_.on_retry(file.remote().path, "the hub gave no hash: only the size was checked");
   cancel_requests(&file);  // a connection whose rest was given away may not have ended yet
   file.placing = true;     // the partial belongs to the queue's thread from here
-  auto placed = std::make_shared<Result<registry::FileRecord>>(Error{});
-  const std::string git_sha1 = digests.git_sha1;
-  queue_.post(
-      [this, &file, placed, digests] { *placed = file.partial().place(target_fd_, digests.sha256, digests.git_sha1); },
-      [this, &file, placed, extents = digests.extents] {
-        if (!*placed) return fail(placed->error());
-        (*placed)->extents = extents;
-        progress_.on_file_done(file.remote().path, (*placed)->sha256, (*placed)->bytes);
-        placed_.emplace(file.remote().path, **placed);
-        std::erase_if(open_, [&](const auto& open) { return open.get() == &file; });
-      });
+  PartialFile::Verified verified{&file.partial(), digests.sha256, digests.git_sha1};
+  if (file.remote().bytes > kSmallFile) return post_placing({std::move(verified)}, {&file});
+  if (batch_.empty()) batch_since_ = Clock::now();
+  batch_.push_back(std::move(verified));
+  batch_files_.push_back(&file);
+}
+
+// When there are enough, when the first has waited, or when nothing else is left to do.
+void Downloader::place_batch() {
+  if (batch_.empty()) return;
+  const bool idle = active_.empty() && pending_.empty() && next_to_open_ == wanted_->size();
+  const bool enough = batch_.size() >= max_open_ / 3;
+  if (!enough && !idle && Clock::now() - batch_since_ < kLongestBatchWait) return;
+  post_placing(std::exchange(batch_, {}), std::exchange(batch_files_, {}));
+}
+
+void Downloader::post_placing(std::vector<PartialFile::Verified> batch, std::vector<FileTransfer*> files) {
+  auto placed = std::make_shared<Result<std::vector<registry::FileRecord>>>(Error{});
+  queue_.post([this, placed, batch = std::move(batch)] { *placed = PartialFile::place(batch, target_fd_); },
+              [this, placed, files = std::move(files)] {
+                if (!*placed) return fail(placed->error());
+                for (const registry::FileRecord& record : **placed) {
+                  progress_.on_file_done(record.path, record.sha256, record.bytes);
+                  placed_.emplace(record.path, record);
+                }
+                std::erase_if(open_, [&](const auto& open) {
+                  return std::find(files.begin(), files.end(), open.get()) != files.end();
+                });
+              });
 }
 
 // A connection far below the others is dropped, and what it still owes asked for anew.

@@ -58,6 +58,8 @@ class Downloader {
   void advance(FileTransfer& file);
   void on_hashed(FileTransfer& file, const Result<FileDigests>& digests);
   void place(FileTransfer& file, const FileDigests& digests);
+  void place_batch();
+  void post_placing(std::vector<PartialFile::Verified> batch, std::vector<FileTransfer*> files);
   void drop_slow_requests();
   void mark_durable();
   void report_progress();
@@ -80,12 +82,17 @@ class Downloader {
   std::deque<PendingExtent> pending_;
   std::vector<std::unique_ptr<ExtentRequest>> active_;
   std::vector<ExtentRequest*> ended_;  // of active_, not settled yet
+  const size_t max_open_;              // files at once
   int connection_limit_;               // lowered when the hub says "too many", raised again slowly
   int good_since_limit_ = 0;
   Clock::time_point gate_{};         // no new request before
   std::deque<double> recent_rates_;  // of the last whole extents, bytes per second
   Clock::time_point durable_at_;
   uint64_t received_since_durable_ = 0;
+  // Small files that are verified and wait to be placed together.
+  std::vector<PartialFile::Verified> batch_;
+  std::vector<FileTransfer*> batch_files_;
+  Clock::time_point batch_since_{};
   std::map<std::string, registry::FileRecord> placed_;
   TransferResult result_;
   std::optional<Error> error_;

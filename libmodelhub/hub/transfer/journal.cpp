@@ -167,9 +167,12 @@ Result<std::string> read_whole(int fd, const std::string& name) {
 }  // namespace
 
 std::string boot_id() {
-  std::ifstream in("/proc/sys/kernel/random/boot_id");
-  std::string id;
-  std::getline(in, id);
+  static const std::string id = [] {
+    std::ifstream in("/proc/sys/kernel/random/boot_id");
+    std::string text;
+    std::getline(in, text);
+    return text;
+  }();
   return id;
 }
 

@@ -7,6 +7,8 @@
 
 #include <cerrno>
 #include <cstdio>
+#include <map>
+#include <utility>
 
 #include "store/file_tree.h"
 #include "store/layout.h"
@@ -104,23 +106,40 @@ Result<void> PartialFile::mark_durable(Mark mark) {
   return journal_.add_durable(mark.written_records);
 }
 
-Result<registry::FileRecord> PartialFile::place(int target_fd, const std::string& sha256, const std::string& git_sha1) {
-  if (fsync(fd_.get()) != 0) return disk_error("sync", path_, errno);
-  MHUB_TRY(const ParentDirectory parent, make_parents_beneath(target_fd, path_));
-  if (renameat(directory_fd_, (stem_ + ".part").c_str(), parent.fd.get(), parent.leaf.c_str()) != 0) {
-    return disk_error("rename to", path_, errno);
+Result<std::vector<registry::FileRecord>> PartialFile::place(const std::vector<Verified>& files, int target_fd) {
+  if (files.size() > 1) {
+    // All on their way first; the waits that follow then mostly find the work done.
+    for (const Verified& verified : files) sync_file_range(verified.file->fd_.get(), 0, 0, SYNC_FILE_RANGE_WRITE);
   }
-  MHUB_CHECK_OK(sync_directory(parent.fd.get(), path_));
-  struct stat info {};
-  if (fstat(fd_.get(), &info) != 0) return disk_error("stat", path_, errno);
-  registry::FileRecord file;
-  set_stat(file, info);
-  file.path = path_;
-  file.sha256 = sha256;
-  file.git_sha1 = git_sha1;
-  file.verified_at = timestamp_now();
-  MHUB_CHECK_OK(journal_.add_placed(file));
-  return file;
+  for (const Verified& verified : files) {
+    if (fsync(verified.file->fd_.get()) != 0) return disk_error("sync", verified.file->path_, errno);
+  }
+  std::map<std::pair<dev_t, ino_t>, UniqueFd> directories;
+  for (const Verified& verified : files) {
+    const PartialFile& file = *verified.file;
+    MHUB_TRY(ParentDirectory parent, make_parents_beneath(target_fd, file.path_));
+    if (renameat(file.directory_fd_, (file.stem_ + ".part").c_str(), parent.fd.get(), parent.leaf.c_str()) != 0) {
+      return disk_error("rename to", file.path_, errno);
+    }
+    struct stat info {};
+    if (fstat(parent.fd.get(), &info) != 0) return disk_error("stat", file.path_, errno);
+    directories.emplace(std::pair(info.st_dev, info.st_ino), std::move(parent.fd));
+  }
+  for (const auto& [key, fd] : directories) MHUB_CHECK_OK(sync_directory(fd.get(), "the target directory"));
+  std::vector<registry::FileRecord> records;
+  for (const Verified& verified : files) {
+    struct stat info {};
+    if (fstat(verified.file->fd_.get(), &info) != 0) return disk_error("stat", verified.file->path_, errno);
+    registry::FileRecord record;
+    set_stat(record, info);
+    record.path = verified.file->path_;
+    record.sha256 = verified.sha256;
+    record.git_sha1 = verified.git_sha1;
+    record.verified_at = timestamp_now();
+    MHUB_CHECK_OK(verified.file->journal_.add_placed(record));
+    records.push_back(std::move(record));
+  }
+  return records;
 }
 
 void PartialFile::remove() {

@@ -5,6 +5,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "mhub/base/result.h"
 #include "mhub/registry/registry.h"
@@ -38,8 +39,14 @@ class PartialFile {
   Mark mark() const { return {generation_, journal_.written_records()}; }
   Result<void> mark_durable(Mark mark);
 
-  // fsync, rename to its final name below `target_fd`, fsync of the directory. Only for bytes that were verified.
-  Result<registry::FileRecord> place(int target_fd, const std::string& sha256, const std::string& git_sha1);
+  // A file whose bytes were verified, and its hashes.
+  struct Verified {
+    PartialFile* file = nullptr;
+    std::string sha256, git_sha1;
+  };
+  // fsync of each, rename of each to its final name below `target_fd`, fsync of each directory once: many small files
+  // together cost the disk hardly more than one.
+  static Result<std::vector<registry::FileRecord>> place(const std::vector<Verified>& files, int target_fd);
   // Removes file and journal.
   void remove();
 

@@ -85,6 +85,34 @@ TEST_F(HubApiTest, ModelScopeListingOfExactly3000IsReadAgainByDirectory) {
   EXPECT_EQ(snapshot->files.back().sha256, std::string(64, 'a'));
 }
 
+TEST_F(HubApiTest, ModelScopeDirectoryOf3000FilesIsPaged) {
+  for (int i = 0; i < 3'001; ++i) hub_.set_file("f" + std::to_string(i), "x");
+  hub_.set_hook([](const HubRequest& request, HubReply& reply) {
+    // Unpaged, the hub stops at 3,000 without a word.
+    if (!request.path.ends_with("/repo/files") || !request.query_value("PageSize").empty()) return;
+    Json body = *parse_json(reply.body);
+    Json& files = body["Data"]["Files"];
+    while (files.size() > 3'000) files.erase(files.size() - 1);
+    reply.body = dump_json(body);
+  });
+  const auto snapshot = modelscope()->list("master", "", {});
+  ASSERT_TRUE(snapshot) << snapshot.error().one_line();
+  EXPECT_EQ(snapshot->files.size(), 3'001u);
+}
+
+TEST_F(HubApiTest, ModelScopeDirectoryOf3000FilesWithoutPagesIsRefused) {
+  for (int i = 0; i < 3'000; ++i) hub_.set_file("f" + std::to_string(i), "x");
+  hub_.set_hook([](const HubRequest& request, HubReply& reply) {
+    if (request.query_value("PageNumber") != "2") return;
+    Json files = Json::array();
+    files.push_back({{"Path", "f0"}, {"Type", "blob"}, {"Size", 1}});
+    reply.body = dump_json(Json{{"Code", 200}, {"Success", true}, {"Data", {{"Files", files}}}});
+  });
+  const auto snapshot = modelscope()->list("master", "", {});
+  ASSERT_FALSE(snapshot) << "the second page is the first one again";
+  EXPECT_EQ(snapshot.error().code, ErrorCode::kPolicy);
+}
+
 TEST_F(HubApiTest, ModelScopeRefusesMalformedEntries) {
   for (const auto& [field, value] : std::vector<std::pair<const char*, Json>>{{"Size", -1},
                                                                               {"Size", "7"},
@@ -174,10 +202,10 @@ TEST(HubTarget, WhereADownloadGoes) {
   EXPECT_EQ(choose("http://127.0.0.1:1/org/name").source, "mirror");
   EXPECT_EQ(choose("http://127.0.0.1:1/org/name").repository.token, "");
   DownloadOptions options;
-  options.endpoint = "http://127.0.0.1:1/";
+  options.endpoints = {"http://127.0.0.1:1/"};
   EXPECT_EQ(choose("org/name", options).repository.endpoint, "http://127.0.0.1:1");
   EXPECT_EQ(choose("org/name", options).repository.token, "");
-  options.endpoint = "www.modelscope.cn";
+  options.endpoints = {"www.modelscope.cn"};
   EXPECT_EQ(choose("org/name", options).repository.token, "ms");
   registry::ModelRecord row;
   row.name = "org/name";
@@ -186,7 +214,7 @@ TEST(HubTarget, WhereADownloadGoes) {
   config.source_is_chosen = true;
   EXPECT_EQ(choose("org/name", {}, {row}).source, "modelscope");
   options = {};
-  options.endpoint = "http://user@host";
+  options.endpoints = {"http://user@host"};
   EXPECT_FALSE(choose_target(*ModelRef::parse("org/name"), options, config, {}));
   options = {};
   options.source = Source::kModelScope;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Runs that go on where an earlier one ended, warm runs, several at once, targets on disk.
 #include <sys/stat.h>
+#include <atomic>
 
 #include <thread>
 
@@ -238,13 +239,53 @@ TEST_F(Resume, StoredTokenDoesNotGoToAnotherEndpoint) {
   config_.modelscope_endpoint = "https://modelscope.invalid";
   reopen();
   DownloadOptions options;
-  options.endpoint = hub_.url();
+  options.endpoints = {hub_.url()};
   succeeds(options);
   for (const auto& request : hub_.requests()) EXPECT_FALSE(request.has("authorization"));
   options.token = "given";
   options.force = true;
   succeeds(options);
   EXPECT_EQ(hub_.requests().back().headers.at("authorization"), "Bearer given");
+}
+
+TEST_F(Resume, TheNextEndpointGoesOnFromWhatIsThere) {
+  hub_.set_file("model.bin", random_bytes(kLarge, 1));
+  FakeHub second;
+  second.set_file("model.bin", hub_.content("model.bin"));
+  // The first hub dies in the middle.
+  hub_.set_hook([](const HubRequest& request, HubReply& reply) {
+    static std::atomic<int> bodies{0};
+    if (request.file.empty()) return;
+    if (bodies++ < 2) return;
+    reply = HubReply();
+    reply.status = 503;
+  });
+  config_.retries = 1;
+  reopen();
+  DownloadOptions options;
+  options.endpoints = {"http://127.0.0.1:1", hub_.url(), second.url()};
+  const auto done = download(options);
+  ASSERT_TRUE(done) << done.error().one_line();
+  EXPECT_TRUE(read_file(done->path / "model.bin") == hub_.content("model.bin"));
+  EXPECT_TRUE(sink_.retried("trying " + second.url()));
+  EXPECT_LT(second.body_bytes_sent(), kLarge - 1'000'000) << "what the first hub gave is not fetched again";
+  options.endpoints = {"http://127.0.0.1:1", "http://127.0.0.1:2"};
+  options.force = true;
+  const auto failed = download(options);
+  ASSERT_FALSE(failed);
+  EXPECT_NE(failed.error().message.find("127.0.0.1:1"), std::string::npos) << "the first one's error";
+}
+
+TEST_F(Resume, ATokenOnTheCommandLineIsForTheFirstEndpoint) {
+  hub_.set_file("model.bin", "x");
+  FakeHub first;
+  first.set_hook([](const HubRequest&, HubReply& reply) { reply.status = 404; });
+  DownloadOptions options;
+  options.endpoints = {first.url(), hub_.url()};
+  options.token = "canary";
+  ASSERT_TRUE(download(options));
+  EXPECT_TRUE(first.requests().front().has("authorization"));
+  for (const auto& request : hub_.requests()) EXPECT_FALSE(request.has("authorization"));
 }
 
 TEST_F(Resume, DeniedNamesTokenAndGate) {

@@ -21,6 +21,8 @@ struct HubConfig {
   Source default_source = Source::kModelScope;
   std::string modelscope_endpoint = "https://modelscope.cn";
   std::string huggingface_endpoint = "https://huggingface.co";
+  // Asked in this order when the one above does not answer or does not have the model.
+  std::vector<std::string> more_modelscope_endpoints, more_huggingface_endpoints;
   std::string modelscope_token, huggingface_token;  // sent to that endpoint only
   int max_workers = 8;                              // connections over all files together
   double connect_timeout_seconds = 15;
@@ -34,18 +36,31 @@ struct HubConfig {
   double registry_timeout_seconds = 15;  // how long to wait for another process's registry transaction
 };
 
+// What a lock file records of one model: exactly these files, byte for byte.
+struct LockedFile {
+  std::string path;
+  uint64_t bytes = 0;
+  std::string sha256, git_sha1;
+};
+struct LockedModel {
+  std::string commit;
+  std::vector<LockedFile> files;
+};
+
 struct DownloadOptions {
   std::string revision;            // "" = from the ref, else master / main
   std::vector<std::string> files;  // exact paths; empty = all
   std::vector<std::string> include, exclude;
   std::filesystem::path local_dir;  // "" = the store
   std::optional<Source> source;
-  std::string endpoint;  // overrides the source's
+  RepoType repo_type = RepoType::kModel;
+  std::vector<std::string> endpoints;         // override the source's; tried in this order
   std::string token;
   bool dry_run = false;
-  bool force = false;             // fetch again what is already there
-  bool require_hash = false;      // refuse files for which the hub gives no hash
-  uint64_t bytes_per_second = 0;  // limit over all connections; 0 = none
+  bool force = false;                         // fetch again what is already there
+  std::shared_ptr<const LockedModel> locked;  // anything else is kPolicy
+  bool require_hash = false;                  // refuse files for which the hub gives no hash
+  uint64_t bytes_per_second = 0;              // limit over all connections; 0 = none
 };
 
 struct PlannedFile {

@@ -13,6 +13,8 @@ enum class Source { kModelScope, kHuggingFace };
 std::string_view source_name(Source source);  // "modelscope", "huggingface"
 Result<Source> parse_source(std::string_view text);  // also "ms", "hf"
 
+enum class RepoType { kModel, kDataset };
+
 // MODEL of the command line, parsed once (docs/cli.md section 3).
 struct ModelRef {
   std::optional<Source> source;           // ms: / hf: prefix
