@@ -14,6 +14,9 @@
 #include <new>
 #include <span>
 #include <thread>
+#include <vector>
+
+#include "unknown_argument.h"
 
 namespace mhub::apps {
 namespace {
@@ -134,15 +137,24 @@ int Cli::run(int argc, char** argv) {
     print_line(app_.help());
     return error_info(ErrorCode::kUsage).exit_code;
   }
+  std::vector<char*> arguments(argv, argv + argc);
+  std::string help = "--help";
+  if (std::string_view(argv[1]) == "help") {  // `help serve` is `serve --help`
+    arguments = {argv[0]};
+    if (argc > 2) arguments.push_back(argv[2]);
+    arguments.push_back(help.data());
+  }
   install_signal_handlers();
   spdlog::set_default_logger(spdlog::stderr_color_mt("mhub"));  // stdout is for results
   try {
-    app_.parse(argc, argv);
+    app_.parse(static_cast<int>(arguments.size()), arguments.data());
   } catch (const CLI::ParseError& e) {
     if (e.get_exit_code() == 0) return app_.exit(e);  // --help, --version
     const std::string from = variable_behind(app_, e.what(), std::span(argv, static_cast<size_t>(argc)));
-    const Error error{ErrorCode::kUsage, fmt::format("command line: {}{}", e.what(), from),
-                      "see `mhub --help` or `mhub COMMAND --help`", ""};
+    const auto unknown =
+        e.get_exit_code() == static_cast<int>(CLI::ExitCodes::ExtrasError) ? unknown_argument(app_) : std::nullopt;
+    const Error error = unknown.value_or(Error{ErrorCode::kUsage, fmt::format("command line: {}{}", e.what(), from),
+                                               "see `mhub --help` or `mhub COMMAND --help`", ""});
     for (int i = 1; i < argc; ++i) json_ = json_ || std::string_view(argv[i]) == "--json";
     report(error);
     return error_info(error.code).exit_code;

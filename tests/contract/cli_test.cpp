@@ -30,8 +30,11 @@ TEST_F(Cli, VersionAndHelp) {
 }
 
 TEST_F(Cli, WrongUseIsOneLineAndExit2) {
-  EXPECT_THAT(fails({"frobnicate"}, 2), HasSubstr("frobnicate"));
-  EXPECT_THAT(fails({"list", "--bogus"}, 2), HasSubstr("--bogus"));
+  EXPECT_THAT(fails({"frobnicate"}, 2), HasSubstr("there is no command frobnicate; `mhub --help`"));
+  EXPECT_THAT(fails({"lst"}, 2), HasSubstr("there is no command lst; did you mean list?"));
+  EXPECT_THAT(fails({"list", "--bogus"}, 2), HasSubstr("list has no option --bogus; see `mhub list --help`"));
+  EXPECT_THAT(fails({"serve", "tiny", "--prot", "1"}, 2), HasSubstr("no option --prot; did you mean --port?"));
+  EXPECT_THAT(fails({"du", "more"}, 2), HasSubstr("du takes no argument more"));
   EXPECT_THAT(fails({"show"}, 2), HasSubstr("MODEL"));
   fails({"import", gguf_model().string(), "--name", "a/b/c"}, 2);
   EXPECT_EQ(fails_json({"show"}, 2), "usage");
