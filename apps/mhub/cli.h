@@ -66,6 +66,9 @@ void add_gc(Cli& cli);
 void add_du(Cli& cli);
 void add_tag(Cli& cli);  // tag, pin, unpin
 void add_registry(Cli& cli);
+void add_query(Cli& cli);
+void add_adopt(Cli& cli);
+void add_export(Cli& cli);
 void add_import(Cli& cli);
 void add_mirror(Cli& cli);
 void add_quantize(Cli& cli);

@@ -5,6 +5,7 @@
 #include "download_progress.h"
 #include "hub_config.h"
 #include "mhub/base/bytes.h"
+#include "mhub/hub/store_exchange.h"
 
 namespace mhub::apps {
 namespace {
@@ -12,7 +13,7 @@ namespace {
 struct DownloadCommand {
   std::string model, model_option, source;
   std::vector<std::string> files;
-  std::string local_dir;
+  std::string local_dir, layout = "plain";
   hub::DownloadOptions options;
   std::optional<int> max_workers, retries;
   std::optional<double> timeout, stall_timeout;
@@ -61,6 +62,29 @@ class DryRunListing final : public hub::ProgressSink {
   hub::ProgressSink& next_;
 };
 
+// Where the other clients look for their cache.
+std::string cache_root(hub::CacheLayout layout) {
+  if (layout == hub::CacheLayout::kModelScope) {
+    return env("MODELSCOPE_CACHE").empty() ? env("HOME") + "/.cache/modelscope" : env("MODELSCOPE_CACHE");
+  }
+  for (const char* name : {"HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"}) {
+    if (!env(name).empty()) return env(name);
+  }
+  if (!env("HF_HOME").empty()) return env("HF_HOME") + "/hub";
+  const std::string cache = env("XDG_CACHE_HOME").empty() ? env("HOME") + "/.cache" : env("XDG_CACHE_HOME");
+  return cache + "/huggingface/hub";
+}
+
+// The directory to print: that of the asked layout.
+Result<std::string> show_in_layout(const Cli& cli, hub::ModelLibrary& library, const DownloadCommand& command,
+                                   const std::filesystem::path& path) {
+  if (command.layout == "plain" || command.options.dry_run) return path.string();
+  const auto layout = command.layout == "hf" ? hub::CacheLayout::kHuggingFace : hub::CacheLayout::kModelScope;
+  MHUB_TRY(const auto model, library.find(path.string()));
+  MHUB_TRY(const auto shown, hub::expose(library, model, layout, cache_root(layout), cli.stop_token()));
+  return shown.string();
+}
+
 Result<void> download(const Cli& cli, DownloadCommand& command) {
   MHUB_TRY(const hub::ModelRef ref, model_of(command));
   hub::DownloadOptions& options = command.options;
@@ -88,9 +112,10 @@ Result<void> download(const Cli& cli, DownloadCommand& command) {
       const hub::DownloadSummary summary,
       library->download(ref, options, list ? static_cast<hub::ProgressSink&>(listing) : *progress, cli.stop_token()));
   progress.reset();
+  MHUB_TRY(const std::string path, show_in_layout(cli, *library, command, summary.path));
   if (cli.json()) {
     cli.print_json({{"event", "summary"},
-                    {"path", summary.path.string()},
+                    {"path", path},
                     {"commit", summary.commit},
                     {"bytes_network", summary.bytes_network},
                     {"bytes_reused", summary.bytes_reused},
@@ -105,7 +130,7 @@ Result<void> download(const Cli& cli, DownloadCommand& command) {
                                                       human_bytes(summary.bytes_network), summary.seconds,
                                                       human_bytes(static_cast<uint64_t>(rate))));
   }
-  cli.print_line(summary.path.string());
+  cli.print_line(path);
   return {};
 }
 
@@ -141,6 +166,10 @@ void add_download(Cli& cli) {
   app->add_option("--exclude", options.exclude, "Not the files that match one of these patterns; wins over --include")
       ->expected(1, -1);
   app->add_option("--local-dir,--local_dir", command->local_dir, "Put the files there instead of the store");
+  app->add_option("--layout", command->layout,
+                  "Show the model also in the cache of huggingface_hub (hf) or modelscope, for their offline use")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"hf", "modelscope", "plain"}));
   app->add_option("--token", options.token, "Access token; else MODELSCOPE_API_TOKEN or HF_TOKEN, for its hub only");
   app->add_option("--max-workers", command->max_workers, "Connections over all files together; default 8")
       ->envname("MHUB_MAX_WORKERS")

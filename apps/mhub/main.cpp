@@ -24,6 +24,9 @@ int main(int argc, char** argv) {
   add_du(cli);
   add_tag(cli);
   add_registry(cli);
+  add_query(cli);
+  add_adopt(cli);
+  add_export(cli);
   add_import(cli);
   add_mirror(cli);
   add_quantize(cli);

@@ -14,6 +14,7 @@
 #include "remote/api_client.h"
 #include "remote/hub_target.h"
 #include "store/file_tree.h"
+#include "store/known_content.h"
 #include "store/layout.h"
 #include "store/manifest.h"
 #include "store/open_beneath.h"
@@ -64,6 +65,8 @@ class Download {
     return registry_.find_exact(target_.source, name_, commit_, directory_.string());
   }
   Result<std::vector<RemoteFile>> still_missing(const std::optional<ModelRecord>& row);
+  Result<void> place_known(std::vector<RemoteFile>& missing, int work_fd, int target_fd,
+                           std::vector<FileRecord>& files);
   Result<void> register_model(const std::optional<ModelRecord>& row, std::vector<FileRecord> files);
   void set_commit(const std::string& commit);
   void tell_plan(const std::set<std::string>& present, uint64_t to_fetch);
@@ -295,6 +298,7 @@ Result<DownloadSummary> Download::fetch_locked(WorkDirectory& work) {
       progress_.on_file_done(file.path, file.sha256, file.bytes);
     }
     std::erase_if(missing, [&](const RemoteFile& file) { return present.contains(file.path); });
+    MHUB_CHECK_OK(place_known(missing, work.fd(), target_fd.get(), files));
   }
   bytes_reused_ = 0;
   for (const FileRecord& file : files) bytes_reused_ += file.bytes;
@@ -312,6 +316,30 @@ Result<DownloadSummary> Download::fetch_locked(WorkDirectory& work) {
   MHUB_CHECK_OK(sync_directory(directory_.parent_path()));
   MHUB_CHECK_OK(register_model(row, std::move(files)));
   return summary();
+}
+
+// What another revision or another hub's model has already is linked, not fetched (a --local-dir gets its own copy of
+// the blocks: its files are the user's).
+Result<void> Download::place_known(std::vector<RemoteFile>& missing, int work_fd, int target_fd,
+                                   std::vector<FileRecord>& files) {
+  const Placement cheapest = options_.local_dir.empty() ? Placement::kHardlink : Placement::kReflink;
+  std::vector<RemoteFile> unknown;
+  for (RemoteFile& file : missing) {
+    std::optional<FileRecord> placed;
+    if (!file.sha256.empty() && file.bytes > 0) {
+      MHUB_TRY(placed, place_known_content(registry_, {file.path, file.sha256, file.bytes}, work_fd, target_fd,
+                                           cheapest, stop_));
+    }
+    if (!placed) {
+      unknown.push_back(std::move(file));
+      continue;
+    }
+    placed->git_sha1 = file.git_sha1;
+    progress_.on_file_done(file.path, placed->sha256, placed->bytes);
+    files.push_back(*std::move(placed));
+  }
+  missing = std::move(unknown);
+  return {};
 }
 
 // The one transaction, last: before it nobody sees the model, after it every byte is verified and synced.

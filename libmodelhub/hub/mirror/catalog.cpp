@@ -33,11 +33,10 @@ std::optional<std::vector<std::string>> path_segments(const std::string& raw_pat
 
 Result<std::optional<registry::ModelRecord>> find_mirrored(registry::Registry& registry, const std::string& repo_id,
                                                            const std::string& revision) {
-  MHUB_TRY(const std::vector<registry::ModelRecord> rows, registry.list_models(false));
+  MHUB_TRY(const std::vector<registry::ModelRecord> rows, registry.models_named(repo_id));
   const registry::ModelRecord* best = nullptr;
   const bool newest = revision.empty() || revision == "master" || revision == "main";
-  for (const auto& row : rows) {  // newest first within a name
-    if (row.name != repo_id) continue;
+  for (const auto& row : rows) {  // newest first
     if (!newest && row.commit != revision && commit_of(row) != revision && row.revision != revision) continue;
     if (!best || (row.complete && !best->complete)) best = &row;
   }

@@ -26,6 +26,10 @@ std::string commit_of(const registry::ModelRecord& model);
 int64_t created_seconds(const registry::ModelRecord& model);
 const registry::FileRecord* find_file(const registry::ModelRecord& model, const std::string& path);
 
+// What a mirror says instead of a listing that would look whole.
+inline constexpr const char* kOnlySomeFiles =
+    "this mirror has only some files of the model: run `mhub download` for all of it there, or ask for a file by name";
+
 httpd::Response json_response(int status, const Json& body);
 
 }  // namespace mhub::hub

@@ -48,18 +48,12 @@ ByteRange parse_range(std::string_view header, uint64_t size) {
   return {ByteRange::Kind::kPart, *first, end - *first + 1};
 }
 
-httpd::Response file_response(const httpd::Request& request, const registry::ModelRecord& model,
-                              const registry::FileRecord& file) {
-  const std::string path = (std::filesystem::path(model.path) / file.path).string();
+namespace {
+
+// 200, 206, 304 or 416 for a file of this size and hash.
+httpd::Response ranged_response(const httpd::Request& request, const registry::FileRecord& file,
+                                const std::string& path) {
   httpd::Response response;
-  struct stat info {};
-  if (lstat(path.c_str(), &info) != 0 || !S_ISREG(info.st_mode) || !looks_unchanged(file, info)) {
-    response.status = 500;
-    response.headers.emplace_back("Content-Type", "text/plain; charset=utf-8");
-    response.body = fmt::format("{} has changed on disk since it was verified; run `mhub verify {}` on the mirror\n",
-                                file.path, model.name);
-    return response;
-  }
   const std::string etag = "\"" + file.sha256 + "\"";
   response.headers = {{"Accept-Ranges", "bytes"}, {"ETag", etag}, {"Content-Type", "application/octet-stream"}};
   const auto* if_none_match = request.header("If-None-Match");
@@ -86,6 +80,27 @@ httpd::Response file_response(const httpd::Request& request, const registry::Mod
   }
   response.file = body;
   return response;
+}
+
+}  // namespace
+
+httpd::Response file_response(const httpd::Request& request, const registry::ModelRecord& model,
+                              const registry::FileRecord& file) {
+  const std::string path = (std::filesystem::path(model.path) / file.path).string();
+  httpd::Response response;
+  struct stat info {};
+  if (lstat(path.c_str(), &info) != 0 || !S_ISREG(info.st_mode) || !looks_unchanged(file, info)) {
+    response.status = 500;
+    response.headers.emplace_back("Content-Type", "text/plain; charset=utf-8");
+    response.body = fmt::format("{} has changed on disk since it was verified; run `mhub verify {}` on the mirror\n",
+                                file.path, model.name);
+    return response;
+  }
+  return ranged_response(request, file, path);
+}
+
+httpd::Response head_response(const httpd::Request& request, const registry::FileRecord& file) {
+  return ranged_response(request, file, "/dev/null");
 }
 
 }  // namespace mhub::hub

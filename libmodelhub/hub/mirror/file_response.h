@@ -24,4 +24,7 @@ ByteRange parse_range(std::string_view header, uint64_t size);
 httpd::Response file_response(const httpd::Request& request, const registry::ModelRecord& model,
                               const registry::FileRecord& file);
 
+// The head of the same answer for a file that is not here yet (HEAD only).
+httpd::Response head_response(const httpd::Request& request, const registry::FileRecord& file);
+
 }  // namespace mhub::hub

@@ -26,11 +26,13 @@ httpd::Response refuse(int status, const std::string& code, const std::string& m
 }
 
 Json file_entry(const FileRecord& file) {
-  return {{"type", "file"},
-          {"path", file.path},
-          {"size", file.bytes},
-          {"oid", file.git_sha1.empty() ? file.sha256.substr(0, 40) : file.git_sha1},
-          {"lfs", {{"oid", file.sha256}, {"size", file.bytes}, {"pointerSize", 134}}}};
+  Json entry = {{"type", "file"},
+                {"path", file.path},
+                {"size", file.bytes},
+                {"oid", file.git_sha1.empty() ? file.sha256.substr(0, 40) : file.git_sha1}};
+  // A small file that only an upstream has described is known by its git id alone.
+  if (!file.sha256.empty()) entry["lfs"] = {{"oid", file.sha256}, {"size", file.bytes}, {"pointerSize", 134}};
+  return entry;
 }
 
 Json tree(const ModelRecord& model, const std::string& directory, bool recursive) {
@@ -57,7 +59,7 @@ Json info(const ModelRecord& model, bool blobs) {
     if (blobs) {
       sibling["size"] = file.bytes;
       sibling["blobId"] = file.git_sha1.empty() ? file.sha256.substr(0, 40) : file.git_sha1;
-      sibling["lfs"] = {{"sha256", file.sha256}, {"size", file.bytes}, {"pointerSize", 134}};
+      if (!file.sha256.empty()) sibling["lfs"] = {{"sha256", file.sha256}, {"size", file.bytes}, {"pointerSize", 134}};
     }
     siblings.push_back(std::move(sibling));
   }
@@ -80,18 +82,24 @@ Json info(const ModelRecord& model, bool blobs) {
 std::vector<std::string> form_values(const std::string& body, std::string_view name);
 
 // The answer about one model: `what` is the keyword after the id, `rest` what follows it.
-httpd::Response answer(registry::Registry& registry, const httpd::Request& request, const std::string& repo_id,
+httpd::Response answer(LibraryView& view, const httpd::Request& request, const std::string& repo_id,
                        const std::string& what, const std::vector<std::string>& rest) {
   const std::string revision = rest.empty() ? "" : rest[0];
-  const auto model = find_mirrored(registry, repo_id, revision);
-  if (!model) return refuse(500, "MirrorError", model.error().one_line());
-  if (!*model) {
-    const auto any = find_mirrored(registry, repo_id, "");
+  const auto found_model = view.find(repo_id, revision);
+  if (!found_model) {
+    const Error& error = found_model.error();
+    return refuse(error_info(error.code).http_status, "MirrorError", error.one_line());
+  }
+  if (!*found_model) {
+    const auto any = find_mirrored(view.registry(), repo_id, "");
     const bool known = any && any->has_value();
     return refuse(404, known ? "RevisionNotFound" : "RepoNotFound",
                   known ? fmt::format("Invalid rev id: {}", revision) : "Repository not found");
   }
-  const ModelRecord& found = **model;
+  const ModelRecord& found = (*found_model)->model;
+  if ((*found_model)->partial && what != "resolve" && what != "refs" && what != "paths-info") {
+    return refuse(404, "RevisionNotFound", kOnlySomeFiles);
+  }
   const std::string path = rest.empty() ? "" : fmt::format("{}", fmt::join(rest.begin() + 1, rest.end(), "/"));
   if (what.empty() || what == "revision")
     return json_response(200, info(found, request.query_value("blobs") != nullptr));
@@ -122,7 +130,7 @@ httpd::Response answer(registry::Registry& registry, const httpd::Request& reque
   if (what == "resolve") {
     const FileRecord* file = find_file(found, path);
     if (!file) return refuse(404, "EntryNotFound", fmt::format("Entry not found: {}", path));
-    httpd::Response response = file_response(request, found, *file);
+    httpd::Response response = view.file(request, found, *file);
     response.headers.emplace_back("X-Repo-Commit", commit_of(found));
     return response;
   }
@@ -178,7 +186,7 @@ bool is_keyword(const std::string& segment, bool api) {
 
 }  // namespace
 
-std::optional<httpd::Response> huggingface_face(registry::Registry& registry, const httpd::Request& request,
+std::optional<httpd::Response> huggingface_face(LibraryView& view, const httpd::Request& request,
                                                 const std::vector<std::string>& segments) {
   if (segments.size() == 2 && segments[0] == "api" && segments[1].starts_with("whoami")) {
     return json_response(
@@ -198,7 +206,7 @@ std::optional<httpd::Response> huggingface_face(registry::Registry& registry, co
     const std::vector<std::string> rest(segments.begin() + std::min(keyword + 1, segments.size()), segments.end());
     const bool needs_revision = what == "resolve" || what == "tree" || what == "paths-info" || what == "revision";
     if (needs_revision && rest.empty()) return refuse(404, "RevisionNotFound", "no revision in the path");
-    return answer(registry, request, repo_id, what, rest);
+    return answer(view, request, repo_id, what, rest);
   }
   if (!segments.empty() && segments[0] == "api") return refuse(404, "NotFound", "this mirror has no such route");
   return std::nullopt;

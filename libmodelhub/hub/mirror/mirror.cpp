@@ -2,7 +2,8 @@
 #include <fmt/format.h>
 
 #include "mhub/base/json.h"
-#include "mhub/hub/model_library.h"
+#include "mhub/hub/mirror_server.h"
+#include "mirror/access.h"
 #include "mirror/catalog.h"
 #include "mirror/faces.h"
 
@@ -17,41 +18,123 @@ httpd::Response plain(int status, const std::string& text) {
   return response;
 }
 
-httpd::Response serve(registry::Registry& registry, const httpd::Request& request) {
+httpd::Response serve(LibraryView& view, const httpd::Request& request) {
   const auto segments = path_segments(request.raw_path);
   if (!segments) return plain(400, "malformed percent-encoding in the path");
-  if (segments->empty()) return plain(200, "mhub mirror: read APIs of ModelScope and Hugging Face");
-  // ModelScope's paths all begin with api/v1 or openapi; the rest is Hugging Face's.
-  if (auto response = modelscope_face(registry, request, *segments)) return *std::move(response);
-  if (auto response = huggingface_face(registry, request, *segments)) return *std::move(response);
+  if (segments->empty()) return plain(200, "mhub mirror: read APIs of ModelScope, Hugging Face and Ollama");
+  // ModelScope's paths all begin with api/v1 or openapi, Ollama's with v2; the rest is Hugging Face's.
+  if (auto response = modelscope_face(view, request, *segments)) return *std::move(response);
+  if (auto response = ollama_face(view, request, *segments)) return *std::move(response);
+  if (auto response = huggingface_face(view, request, *segments)) return *std::move(response);
   return plain(404, "this mirror has no such route");
+}
+
+httpd::Response metrics(const MirrorCounters& counters, const Upstream* upstream) {
+  std::string text;
+  const auto add = [&](const char* name, const char* help, uint64_t value) {
+    text += fmt::format("# HELP mhub_mirror_{0} {1}\n# TYPE mhub_mirror_{0} counter\nmhub_mirror_{0} {2}\n", name, help,
+                        value);
+  };
+  add("requests_total", "Requests answered.", counters.requests);
+  add("file_requests_total", "Requests for the bytes or head of a file.", counters.file_requests);
+  add("refused_total", "Requests refused by the access list or for want of a token.", counters.refused);
+  add("body_bytes_total", "Bytes of files in answers.", counters.body_bytes);
+  add("cold_requests_total", "Requests for a file that had to come from upstream first.", counters.cold_requests);
+  add("upstream_transfers_total", "Files fetched from upstream.", upstream ? upstream->transfers() : 0);
+  httpd::Response response;
+  response.headers.emplace_back("Content-Type", "text/plain; version=0.0.4; charset=utf-8");
+  response.body = std::move(text);
+  return response;
+}
+
+Result<UpstreamConfig> upstream_config(const MirrorOptions& config) {
+  UpstreamConfig upstream;
+  upstream.token = config.upstream_token;
+  upstream.patience_seconds = config.upstream_patience_seconds;
+  if (const auto source = parse_source(config.upstream)) {
+    upstream.source = *source;
+    return upstream;
+  }
+  MHUB_TRY(const ModelRef checked, ModelRef::parse(config.upstream + "/org/name"));
+  if (!checked.endpoint) {
+    return Error{ErrorCode::kUsage,
+                 fmt::format("read --upstream '{}': neither a hub nor a URL", printable(config.upstream)),
+                 "write modelscope, huggingface or http(s)://host[:port]", ""};
+  }
+  upstream.endpoint = *checked.endpoint;
+  return upstream;
 }
 
 }  // namespace
 
+struct MirrorServer::State {
+  MirrorCounters counters;
+  std::unique_ptr<Upstream> upstream;
+  std::unique_ptr<LibraryView> view;
+  std::unique_ptr<httpd::Server> server;  // last: its threads end before what they use
+};
+
+MirrorServer::MirrorServer(std::unique_ptr<State> state) : state_(std::move(state)) {}
+MirrorServer::~MirrorServer() = default;
+
+Result<std::unique_ptr<MirrorServer>> MirrorServer::start(ModelLibrary& library, const MirrorOptions& config) {
+  auto state = std::make_unique<State>();
+  MirrorCounters& counters = state->counters;
+  if (!config.upstream.empty()) {
+    MHUB_TRY(UpstreamConfig upstream, upstream_config(config));
+    state->upstream = std::make_unique<Upstream>(library, std::move(upstream));
+  }
+  state->view =
+      std::make_unique<LibraryView>(library.registry(), state->upstream.get(), config.serve_incomplete, counters);
+  MHUB_TRY(AccessList access, AccessList::make(config.allow, config.tokens));
+  httpd::ServerConfig server;
+  server.host = config.host;
+  server.port = config.port;
+  server.authorize = [access = std::move(access), &counters](const httpd::Request& request) {
+    auto allowed = access.check(request);
+    if (!allowed) ++counters.refused;
+    return allowed;
+  };
+  server.error_response = [](const Error& error) {
+    return json_response(error_info(error.code).http_status, {{"error", error.one_line()}});
+  };
+  server.access_log = [&counters](const httpd::Request& request, const httpd::Response& response, double) {
+    ++counters.requests;
+    if (response.file && request.method != "HEAD") counters.body_bytes += response.file->length;
+  };
+  std::vector<httpd::Route> routes;
+  routes.push_back({.method = "GET",
+                    .pattern = "/metrics",
+                    .is_public = false,
+                    .handler = [&counters, upstream = state->upstream.get()](
+                                   const httpd::Request&, httpd::BodyWriter&) { return metrics(counters, upstream); }});
+  const auto handler = [&view = *state->view](const httpd::Request& request, httpd::BodyWriter&) {
+    return serve(view, request);
+  };
+  for (const char* method : {"GET", "HEAD", "POST"}) {
+    routes.push_back({.method = method, .pattern = "/{path...}", .is_public = false, .handler = handler});
+  }
+  MHUB_TRY(state->server, httpd::Server::start(std::move(server), std::move(routes)));
+  return std::unique_ptr<MirrorServer>(new MirrorServer(std::move(state)));
+}
+
+int MirrorServer::port() const {
+  return state_->server->port();
+}
+
 struct Mirror::State {
-  std::unique_ptr<httpd::Server> server;
+  std::unique_ptr<MirrorServer> server;
 };
 
 Mirror::Mirror(std::unique_ptr<State> state) : state_(std::move(state)) {}
 Mirror::~Mirror() = default;
 
 Result<std::unique_ptr<Mirror>> Mirror::start(ModelLibrary& library, const MirrorConfig& config) {
-  httpd::ServerConfig server;
-  server.host = config.host;
-  server.port = config.port;
-  server.error_response = [](const Error& error) {
-    return json_response(error_info(error.code).http_status, {{"error", error.one_line()}});
-  };
-  std::vector<httpd::Route> routes;
-  const auto handler = [&registry = library.registry()](const httpd::Request& request, httpd::BodyWriter&) {
-    return serve(registry, request);
-  };
-  for (const char* method : {"GET", "HEAD", "POST"}) {
-    routes.push_back({.method = method, .pattern = "/{path...}", .is_public = false, .handler = handler});
-  }
+  MirrorOptions options;
+  options.host = config.host;
+  options.port = config.port;
   auto state = std::make_unique<State>();
-  MHUB_TRY(state->server, httpd::Server::start(std::move(server), std::move(routes)));
+  MHUB_TRY(state->server, MirrorServer::start(library, options));
   return std::unique_ptr<Mirror>(new Mirror(std::move(state)));
 }
 

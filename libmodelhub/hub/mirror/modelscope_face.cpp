@@ -115,19 +115,19 @@ Json openapi_info(const ModelRecord& model) {
             {"last_modified", model.created_at}}}};
 }
 
-httpd::Response answer(registry::Registry& registry, const httpd::Request& request,
-                       const std::vector<std::string>& segments) {
+httpd::Response answer(LibraryView& view, const httpd::Request& request, const std::vector<std::string>& segments) {
   // segments: api v1 models ORG NAME [what [what]]
   const std::string repo_id = segments[3] + "/" + segments[4];
   const std::string what =
       segments.size() > 5 ? fmt::format("{}", fmt::join(segments.begin() + 5, segments.end(), "/")) : "";
   std::string revision = query(request, "Revision");
   if (what == "commits") revision = query(request, "Ref");
-  const auto model = find_mirrored(registry, repo_id, revision);
-  if (!model) return failure(500, model.error().one_line());
+  const auto model = view.find(repo_id, revision);
+  if (!model) return failure(error_info(model.error().code).http_status, model.error().one_line());
   if (!*model)
     return failure(404, fmt::format("model '{}' with revision '{}' is not on this mirror", repo_id, revision));
-  const ModelRecord& found = **model;
+  const ModelRecord& found = (*model)->model;
+  if ((*model)->partial && (what.empty() || what == "repo/files")) return failure(404, kOnlySomeFiles);
   if (what.empty()) return success(info(found));
   if (what == "revisions") {
     const Json branch = {{"Revision", "master"}, {"CreatedAt", created_seconds(found)}};
@@ -141,25 +141,27 @@ httpd::Response answer(registry::Registry& registry, const httpd::Request& reque
   if (what == "repo") {
     const std::string path = query(request, "FilePath");
     const FileRecord* file = find_file(found, path);
-    return file ? file_response(request, found, *file)
-                : failure(404, fmt::format("file '{}' is not in {}", path, repo_id));
+    return file ? view.file(request, found, *file) : failure(404, fmt::format("file '{}' is not in {}", path, repo_id));
   }
   return failure(404, "this mirror has no such route");
 }
 
 }  // namespace
 
-std::optional<httpd::Response> modelscope_face(registry::Registry& registry, const httpd::Request& request,
+std::optional<httpd::Response> modelscope_face(LibraryView& view, const httpd::Request& request,
                                                const std::vector<std::string>& segments) {
   const auto starts_with = [&](std::initializer_list<std::string_view> prefix) {
     return segments.size() >= prefix.size() && std::equal(prefix.begin(), prefix.end(), segments.begin());
   };
-  if (starts_with({"api", "v1", "models"}) && segments.size() >= 5) return answer(registry, request, segments);
+  if (starts_with({"api", "v1", "models"}) && segments.size() >= 5) return answer(view, request, segments);
   if (starts_with({"openapi", "v1", "models"}) && segments.size() == 5) {
-    const auto model = find_mirrored(registry, segments[3] + "/" + segments[4], "");
-    if (!model) return failure(500, model.error().one_line());
-    if (!*model) return json_response(404, {{"success", false}, {"code", "404"}, {"message", "model not found"}});
-    return json_response(200, openapi_info(**model));
+    const auto model = view.find(segments[3] + "/" + segments[4], "");
+    if (!model) return failure(error_info(model.error().code).http_status, model.error().one_line());
+    if (!*model || (*model)->partial) {
+      return json_response(
+          404, {{"success", false}, {"code", "404"}, {"message", *model ? kOnlySomeFiles : "model not found"}});
+    }
+    return json_response(200, openapi_info((*model)->model));
   }
   if (starts_with({"api", "v1", "login"})) {
     return success({{"AccessToken", ""}, {"Username", "mirror"}, {"Email", ""}, {"RequestId", ""}});

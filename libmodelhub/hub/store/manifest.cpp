@@ -36,38 +36,6 @@ std::string hex_of(const std::string& bytes) {
   return hex;
 }
 
-std::string manifest_text(const ModelRecord& model) {
-  Json files = Json::array();
-  for (const FileRecord& file : model.files) {
-    files.push_back({{"path", file.path},
-                     {"bytes", file.bytes},
-                     {"sha256", file.sha256},
-                     {"git_sha1", file.git_sha1},
-                     {"verified_at", file.verified_at},
-                     {"inode", file.inode},
-                     {"mtime_ns", file.mtime_ns},
-                     {"ctime_ns", file.ctime_ns},
-                     {"extents", hex_of(file.extents)}});
-  }
-  return dump_json(Json{{"format", kFormat},
-                        {"name", model.name},
-                        {"source", model.source},
-                        {"endpoint", model.endpoint},
-                        {"revision", model.revision},
-                        {"commit", model.commit},
-                        {"path", model.path},
-                        {"in_store", model.in_store},
-                        {"model_format", model.format},
-                        {"quantization", model.quantization},
-                        {"architecture", model.architecture},
-                        {"complete", model.complete},
-                        {"card", model.card_json},
-                        {"created_at", model.created_at},
-                        {"pinned", model.pinned},
-                        {"aliases", model.aliases},
-                        {"files", std::move(files)}});
-}
-
 bool is_digest(const std::string& text, size_t length) {
   return text.size() == length &&
          std::all_of(text.begin(), text.end(), [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
@@ -99,6 +67,38 @@ std::optional<FileRecord> parse_file(const Json& value) {
 }
 
 }  // namespace
+
+std::string manifest_text(const ModelRecord& model) {
+  Json files = Json::array();
+  for (const FileRecord& file : model.files) {
+    files.push_back({{"path", file.path},
+                     {"bytes", file.bytes},
+                     {"sha256", file.sha256},
+                     {"git_sha1", file.git_sha1},
+                     {"verified_at", file.verified_at},
+                     {"inode", file.inode},
+                     {"mtime_ns", file.mtime_ns},
+                     {"ctime_ns", file.ctime_ns},
+                     {"extents", hex_of(file.extents)}});
+  }
+  return dump_json(Json{{"format", kFormat},
+                        {"name", model.name},
+                        {"source", model.source},
+                        {"endpoint", model.endpoint},
+                        {"revision", model.revision},
+                        {"commit", model.commit},
+                        {"path", model.path},
+                        {"in_store", model.in_store},
+                        {"model_format", model.format},
+                        {"quantization", model.quantization},
+                        {"architecture", model.architecture},
+                        {"complete", model.complete},
+                        {"card", model.card_json},
+                        {"created_at", model.created_at},
+                        {"pinned", model.pinned},
+                        {"aliases", model.aliases},
+                        {"files", std::move(files)}});
+}
 
 std::optional<ModelRecord> parse_manifest(std::string_view text) {
   const auto parsed = parse_json(text, {.max_bytes = kMaxManifestBytes, .max_values = 20'000'000});

@@ -4,6 +4,8 @@
 #include <filesystem>
 #include <functional>
 #include <optional>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include "mhub/base/result.h"
@@ -26,5 +28,6 @@ void remove_manifest(const StoreLayout& layout, const std::string& model_path);
 Result<std::vector<registry::ModelRecord>> read_manifests(const StoreLayout& layout);
 std::optional<registry::ModelRecord> read_manifest(const StoreLayout& layout, const std::string& model_path);
 std::optional<registry::ModelRecord> parse_manifest(std::string_view text);
+std::string manifest_text(const registry::ModelRecord& model);
 
 }  // namespace mhub::hub

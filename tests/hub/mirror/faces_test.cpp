@@ -34,8 +34,9 @@ class Faces : public ::testing::Test {
     }
     const auto segments = path_segments(request.raw_path);
     EXPECT_TRUE(segments);
-    if (auto response = modelscope_face(*registry_, request, *segments)) return *response;
-    if (auto response = huggingface_face(*registry_, request, *segments)) return *response;
+    if (auto response = modelscope_face(view_, request, *segments)) return *response;
+    if (auto response = ollama_face(view_, request, *segments)) return *response;
+    if (auto response = huggingface_face(view_, request, *segments)) return *response;
     httpd::Response none;
     none.status = 0;
     return none;
@@ -48,6 +49,8 @@ class Faces : public ::testing::Test {
 
   test::TempDir directory_;
   std::unique_ptr<registry::Registry> registry_;
+  MirrorCounters counters_;
+  LibraryView view_{*registry_, nullptr, false, counters_};
 };
 
 TEST(PathSegments, DecodeEachSegmentOnItsOwn) {
@@ -146,6 +149,49 @@ TEST_F(Faces, CompleteRowsWinOverNewerPartOnes) {
   ASSERT_TRUE(registry_->put_model(part));
   EXPECT_EQ(json("/api/models/org/na.me")["sha"], kCommit);
   EXPECT_EQ(json("/api/models/org/na.me/revision/" + part.commit)["sha"], part.commit);
+}
+
+TEST_F(Faces, AModelOfWhichOnlySomeFilesAreHereIsNotListedAsWhole) {
+  auto part = registry::test::model_record("org/part", std::string(40, 'd'));
+  part.complete = false;
+  ASSERT_TRUE(registry_->put_model(part));
+  for (const std::string target : {"/api/v1/models/org/part/repo/files?Recursive=True", "/api/v1/models/org/part",
+                                   "/api/models/org/part", "/api/models/org/part/tree/main?recursive=true",
+                                   "/api/models/org/part/revision/main", "/openapi/v1/models/org/part"}) {
+    const auto response = get(target);
+    EXPECT_EQ(response.status, 404) << target;
+    EXPECT_NE(response.body.find("only some files"), std::string::npos) << target << response.body;
+  }
+  // Asked for by name, a file is served (here: it would be, were it on the disk).
+  EXPECT_EQ(get("/org/part/resolve/main/config.json").status, 500);
+  EXPECT_EQ(get("/api/v1/models/org/part/repo?FilePath=config.json").status, 500);
+  LibraryView willing(*registry_, nullptr, true, counters_);
+  httpd::Request request;
+  request.method = "GET";
+  EXPECT_EQ(huggingface_face(willing, request, {"api", "models", "org", "part"})->status, 200);
+}
+
+TEST_F(Faces, OllamaGetsAManifestOfTheGgufFileAndItsBlobs) {
+  auto model = registry::test::model_record("org/gguf", std::string(40, 'e'));
+  model.files = {registry::test::file_record("tiny-Q4_K_M.gguf", 10),
+                 registry::test::file_record("tiny-Q8_0.gguf", 20)};
+  model.files[1].sha256 = std::string(64, 'b');
+  ASSERT_TRUE(registry_->put_model(model));
+  EXPECT_EQ(get("/v2/").status, 200);
+  const auto answer = get("/v2/org/gguf/manifests/q8_0");
+  ASSERT_EQ(answer.status, 200) << answer.body;
+  const Json manifest = *parse_json(answer.body);
+  EXPECT_EQ(manifest["layers"][0]["digest"], "sha256:" + std::string(64, 'b'));
+  EXPECT_EQ(manifest["layers"][0]["size"], 20);
+  EXPECT_EQ(manifest["layers"][0]["mediaType"], "application/vnd.ollama.image.model");
+  const auto config = get("/v2/org/gguf/blobs/" + manifest["config"]["digest"].get<std::string>());
+  EXPECT_EQ(config.status, 200);
+  EXPECT_EQ(config.body.size(), manifest["config"]["size"].get<size_t>());
+  EXPECT_EQ(get("/v2/org/gguf/manifests/q8_0").body, answer.body) << "the same each time";
+  EXPECT_EQ(get("/v2/org/gguf/manifests/latest").status, 404) << "two files: which one?";
+  EXPECT_EQ(get("/v2/org/gguf/blobs/sha256:" + std::string(64, '0')).status, 404);
+  EXPECT_EQ(get("/v2/org/none/manifests/latest").status, 404);
+  EXPECT_EQ(get("/v2/org/na.me/manifests/latest").status, 404) << "no GGUF";
 }
 
 }  // namespace
