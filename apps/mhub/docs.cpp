@@ -52,6 +52,8 @@ constexpr Variable kVariables[] = {
      "Proxies and who is reached without; small letters work too and win"},
     {"`SSL_CERT_FILE`, `CURL_CA_BUNDLE`, `REQUESTS_CA_BUNDLE`", "File of trusted certificates; the first one wins"},
     {"`SSL_CERT_DIR`", "Directory of trusted certificates"},
+    {"`HF_HUB_CACHE`, `HUGGINGFACE_HUB_CACHE`, `HF_HOME`, `MODELSCOPE_CACHE`, `XDG_CACHE_HOME`",
+     "Where `download --layout hf` or `modelscope` puts a model, as those tools read them"},
     {"`XDG_CONFIG_HOME`", "User units of `mhub apply` go to `systemd/user` below it; else below `~/.config`"},
     {"`MHUB_API_KEY`, `VLLM_API_KEY`", "Key of `mhub serve` when `--api-key` is absent"},
     {"`MHUB_BACKEND_PATH`", "Where `libmhub_cuda.so` lies; absent: beside the program"},

@@ -10,7 +10,7 @@ import unittest
 import harness
 
 CHATS = 64
-MAX_TOKENS = 32
+MAX_TOKENS = 160
 POOL_BYTES = 256 << 20
 
 

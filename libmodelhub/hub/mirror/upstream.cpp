@@ -43,7 +43,7 @@ Upstream::~Upstream() {
 DownloadOptions Upstream::options() const {
   DownloadOptions options;
   options.source = config_.source;
-  options.endpoint = config_.source ? config_.endpoint : "";
+  if (config_.source && !config_.endpoint.empty()) options.endpoints = {config_.endpoint};
   options.token = config_.token;
   return options;
 }

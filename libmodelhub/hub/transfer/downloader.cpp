@@ -342,7 +342,7 @@ void Downloader::place(FileTransfer& file, const FileDigests& digests) {
   if (!file.has_hash()) progress_.on_retry(file.remote().path, "the hub gave no hash: only the size was checked");
   cancel_requests(&file);  // a connection whose rest was given away may not have ended yet
   file.placing = true;     // the partial belongs to the queue's thread from here
-  PartialFile::Verified verified{&file.partial(), digests.sha256, digests.git_sha1};
+  PartialFile::Verified verified{&file.partial(), digests};
   if (file.remote().bytes > kSmallFile) return post_placing({std::move(verified)}, {&file});
   if (batch_.empty()) batch_since_ = Clock::now();
   batch_.push_back(std::move(verified));

@@ -133,8 +133,9 @@ Result<std::vector<registry::FileRecord>> PartialFile::place(const std::vector<V
     registry::FileRecord record;
     set_stat(record, info);
     record.path = verified.file->path_;
-    record.sha256 = verified.sha256;
-    record.git_sha1 = verified.git_sha1;
+    record.sha256 = verified.digests.sha256;
+    record.git_sha1 = verified.digests.git_sha1;
+    record.extents = verified.digests.extents;
     record.verified_at = timestamp_now();
     MHUB_CHECK_OK(verified.file->journal_.add_placed(record));
     records.push_back(std::move(record));

@@ -12,6 +12,7 @@
 #include "remote/hub_api.h"
 #include "store/unique_fd.h"
 #include "transfer/extent_set.h"
+#include "transfer/file_hasher.h"
 #include "transfer/journal.h"
 
 namespace mhub::hub {
@@ -42,7 +43,7 @@ class PartialFile {
   // A file whose bytes were verified, and its hashes.
   struct Verified {
     PartialFile* file = nullptr;
-    std::string sha256, git_sha1;
+    FileDigests digests;
   };
   // fsync of each, rename of each to its final name below `target_fd`, fsync of each directory once: many small files
   // together cost the disk hardly more than one.
