@@ -198,6 +198,8 @@ void print_result(const Cli& cli, const registry::ModelRecord& model, const quan
   cli.note(fmt::format("perplexity {:.4f} to {:.4f} ({} tokens, context {}), mean KL {:.5f}, same top token {:.2f} %",
                        card.source_perplexity, card.quantized_perplexity, card.tokens, card.context, card.mean_kl,
                        100 * card.same_top));
+  if (card.quantized_bytes >= card.source_bytes)
+    cli.note("the copy is not smaller than its source, which was quantized already: start from the original weights");
   cli.print_line(model.path);
 }
 

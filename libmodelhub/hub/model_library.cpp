@@ -30,7 +30,7 @@ bool matches(const ModelRecord& row, const ModelRef& ref, bool organisation_left
   return ref.revision->size() >= 7 && row.commit.starts_with(*ref.revision);
 }
 
-// Newest row that the reference names. nullopt when none, kModelNotFound when several names fit.
+// Newest row that the reference names, a whole one before one of some files. nullopt when none, kModelNotFound when several names fit.
 Result<std::optional<ModelRecord>> find_by_ref(const std::vector<ModelRecord>& rows, const ModelRef& ref,
                                                const std::string& typed) {
   for (const bool organisation_left_out : {false, true}) {
@@ -40,7 +40,8 @@ Result<std::optional<ModelRecord>> find_by_ref(const std::vector<ModelRecord>& r
     for (const ModelRecord& row : rows) {
       if (!matches(row, ref, organisation_left_out)) continue;
       names.insert(row.name);
-      if (!newest || std::tie(row.created_at, row.id) > std::tie(newest->created_at, newest->id)) newest = &row;
+      const auto order = [](const ModelRecord& r) { return std::tie(r.complete, r.created_at, r.id); };
+      if (!newest || order(row) > order(*newest)) newest = &row;
     }
     if (names.size() > 1) return not_found(typed, fmt::format("several match: {}", fmt::join(names, ", ")));
     if (newest) return std::optional(*newest);

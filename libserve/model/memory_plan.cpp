@@ -114,7 +114,8 @@ Result<MemoryPlan> plan_memory(const MemoryDemand& d, const RunnerOptions& o, co
     return Error{ErrorCode::kDevice,
                  fmt::format("one sequence of {} tokens needs {} of KV cache ({} per {} tokens); {}", need_len,
                              human_bytes(need), human_bytes(d.block_bytes), o.block_size, have),
-                 blocks < 1
+                 given && blocks < 1 ? fmt::format("raise --kv-cache-memory-bytes to {} or more", need)
+                 : blocks < 1
                      ? "use a smaller or quantized model, or lower --max-num-batched-tokens"
                      : fmt::format("lower --max-model-len to {} or less, or leave it out", blocks * o.block_size),
                  "max_model_len"};

@@ -20,8 +20,9 @@ class Find : public LibraryTest {
  protected:
   // A row of a hub without files behind it.
   int64_t put(const std::string& source, const std::string& name, const std::string& commit,
-              const std::string& created) {
+              const std::string& created, bool complete = true) {
     registry::ModelRecord model;
+    model.complete = complete;
     model.name = name;
     model.source = source;
     model.endpoint = source == "modelscope" ? "https://modelscope.cn" : "http://127.0.0.1:8090";
@@ -50,6 +51,13 @@ TEST_F(Find, ByNameSourceEndpointRevisionAndCommit) {
   EXPECT_EQ(find_code("http://127.0.0.1:1/org/name"), ErrorCode::kModelNotFound);
   EXPECT_EQ(find_code("ms:org/name@main"), ErrorCode::kModelNotFound);
   EXPECT_EQ(find_code("org/other"), ErrorCode::kModelNotFound);
+}
+
+TEST_F(Find, AWholeModelBeforeANewerOneOfSomeFiles) {
+  put("modelscope", "org/name", "1111111111", "2026-01-01T00:00:00.000Z");
+  put("huggingface", "org/name", "2222222222", "2026-01-02T00:00:00.000Z", false);
+  EXPECT_EQ(commit_of("org/name"), "1111111111");
+  EXPECT_EQ(commit_of("hf:org/name"), "2222222222");
 }
 
 TEST_F(Find, TheOrganisationMayBeLeftOutWhereThatIsUnique) {

@@ -89,6 +89,14 @@ TEST(MemoryPlan, ContextIsLoweredOrRefusedWithTheArithmetic) {
   EXPECT_NE(refused.error().hint.find("1600"), std::string::npos);
 }
 
+TEST(MemoryPlan, APoolOfNoBlockSaysHowLargeItMustBe) {
+  RunnerOptions options;
+  options.kv_cache_memory_bytes = 10;
+  const auto refused = plan_memory(demand(), options, device("cpu", 8 * kGiB, 8 * kGiB));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().hint, "raise --kv-cache-memory-bytes to 1048576 or more");
+}
+
 TEST(MemoryPlan, WeightsThatDoNotFitAreRefused) {
   const auto refused = plan_memory(demand(), {}, device("cuda", kGiB, kGiB));
   ASSERT_FALSE(refused);
