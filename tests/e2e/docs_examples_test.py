@@ -29,7 +29,7 @@ class DocsExamples(unittest.TestCase):
                 work = directory / f"block{number}"
                 work.mkdir()
                 # What a block has started ends with it.
-                script = "set -eu\ntrap 'jobs -p | xargs -r kill 2>/dev/null' EXIT\n" + block
+                script = "set -eu\ntrap 'jobs -p | xargs -r kill 2>/dev/null || true' EXIT\n" + block
                 done = subprocess.run(["bash", "-c", script], cwd=work, env=environment, capture_output=True, text=True,
                                       timeout=120)
                 self.assertEqual(done.returncode, 0, f"{page}, block {number}:\n{block}\n{done.stdout}{done.stderr}")
