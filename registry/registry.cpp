@@ -29,7 +29,7 @@ std::optional<ModelRecord> first_row(SQLite::Database& database, SQLite::Stateme
 
 std::optional<ModelRecord> newest_named(SQLite::Database& database, const std::string& name) {
   SQLite::Statement select(database, fmt::format(R"(
-      SELECT {} FROM models WHERE name = ? ORDER BY created_at DESC, id DESC LIMIT 1)",
+      SELECT {} FROM models WHERE name = ? ORDER BY complete DESC, created_at DESC, id DESC LIMIT 1)",
                                                  kModelColumns));
   select.bind(1, name);
   return first_row(database, select);
@@ -48,7 +48,7 @@ std::optional<ModelRecord> newest_at(SQLite::Database& database, const std::stri
       SELECT {} FROM models
       WHERE name = ?1 AND (revision = ?2 OR commit_id = ?2
                            OR (length(?2) >= ?3 AND substr(commit_id, 1, length(?2)) = ?2))
-      ORDER BY created_at DESC, id DESC LIMIT 1)",
+      ORDER BY complete DESC, created_at DESC, id DESC LIMIT 1)",
                                                  kModelColumns));
   select.bind(1, name);
   select.bind(2, revision);

@@ -85,7 +85,8 @@ class Registry {
   Result<std::vector<ModelRecord>> list_models(bool with_files);           // by name, newest first
   Result<std::vector<ModelRecord>> list_models(const ListFilter& filter);  // without files
   Result<std::vector<ModelRecord>> models_named(const std::string& name);  // newest first, without files
-  // By exact name or alias (optionally "name@revision-or-commit"); the newest when several. kModelNotFound if none.
+  // By exact name or alias (optionally "name@revision-or-commit"); of several a whole one before one of some files, then
+  // the newest. kModelNotFound if none.
   Result<ModelRecord> find_model(const std::string& name);
   Result<std::optional<ModelRecord>> find_exact(const std::string& source, const std::string& name,
                                                 const std::string& commit, const std::string& path);
