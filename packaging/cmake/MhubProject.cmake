@@ -34,6 +34,16 @@ if(MHUB_SANITIZE)
   add_link_options(-fsanitize=${MHUB_SANITIZE})
   # GCC 12 sees uninitialized members of std::function in instrumented std::regex that are not there.
   target_compile_options(mhub_options INTERFACE -Wno-maybe-uninitialized)
+  # A library of ours may be preloaded into a sanitized program only behind the sanitizer's own.
+  if(MHUB_SANITIZE MATCHES "thread")
+    set(runtime libtsan.so)
+  else()
+    set(runtime libasan.so)
+  endif()
+  execute_process(COMMAND ${CMAKE_CXX_COMPILER} -print-file-name=${runtime}
+                  OUTPUT_VARIABLE runtime OUTPUT_STRIP_TRAILING_WHITESPACE)
+  file(REAL_PATH ${runtime} runtime)
+  set(MHUB_PRELOAD_PREFIX "${runtime}:")
 else()
   add_compile_definitions($<$<NOT:$<CONFIG:Debug>>:_FORTIFY_SOURCE=2>)
 endif()
@@ -46,9 +56,13 @@ if(NOT MHUB_SHARED_DIR AND IS_DIRECTORY ${PROJECT_SOURCE_DIR}/../shared/models)
   get_filename_component(MHUB_SHARED_DIR ${PROJECT_SOURCE_DIR}/../shared ABSOLUTE)
 endif()
 
-# The demo model, where packaging/test.sh or packaging/demo.sh has fetched it.
-set(MHUB_SMOLLM2_GGUF ${PROJECT_SOURCE_DIR}/.demo/SmolLM2-135M-Instruct.Q4_1.gguf
-    CACHE FILEPATH "Real model for tests (optional)")
+# The demo model, where packaging/test.sh or packaging/demo.sh has fetched it. Sanitized kernels are too slow for it.
+if(MHUB_SANITIZE)
+  set(MHUB_SMOLLM2_GGUF "" CACHE FILEPATH "Real model for tests (optional)")
+else()
+  set(MHUB_SMOLLM2_GGUF ${PROJECT_SOURCE_DIR}/.demo/SmolLM2-135M-Instruct.Q4_1.gguf
+      CACHE FILEPATH "Real model for tests (optional)")
+endif()
 
 # mhub_add_library(<room> SOURCES a.cpp ... LINK <public targets> PRIVATE_LINK <private targets>)
 # makes target mhub_<room> with alias mhub::<room> and the folder's include/ as its public include path.
