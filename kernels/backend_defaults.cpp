@@ -23,6 +23,18 @@ void Backend::attention(TensorView out, TensorView q, const AttentionMetadata& m
   paged_attention(out, q, metadata, options.scale, cache, layer);
 }
 
+void Backend::draw(int64_t, TensorView) {
+  missing(*this, "draw");
+}
+
+void Backend::end_step() {
+  missing(*this, "end_step");
+}
+
+void Backend::collect_step(std::span<int32_t>) {
+  missing(*this, "collect_step");
+}
+
 void Backend::head_rms_norm(TensorView, int64_t, const float*, float) {
   missing(*this, "head_rms_norm");
 }

@@ -10,6 +10,7 @@
 #include "mhub/base/bytes.h"
 #include "mhub/formats/model_config.h"
 #include "mhub/model/backend_choice.h"
+#include "served_bench.h"
 #include "step_bench.h"
 #include "table.h"
 
@@ -23,6 +24,7 @@ struct BenchOptions {
   int64_t prompt_tokens = 1024, steps = 64, block_size = 16, max_num_batched_tokens = 8192;
   double gpu_memory_utilization = 0.9;
   int num_threads = 0;
+  ServedLoad served;
 };
 
 // A path, or an installed model by name. For dummy weights a directory with a config.json will do.
@@ -65,7 +67,45 @@ std::string milliseconds(double seconds) {
   return fmt::format("{:.3f}", seconds * 1e3);
 }
 
+Json percentiles_json(const Percentiles& percentiles) {
+  return {{"p50", percentiles.p50}, {"p90", percentiles.p90}, {"p99", percentiles.p99}};
+}
+
+// MODEL is the address of a running server.
+Result<void> bench_served(const Cli& cli, const BenchOptions& options) {
+  ServedLoad load = options.served;
+  load.url = options.model;
+  load.prompt_tokens = options.prompt_tokens;
+  MHUB_TRY(const ServedTimes times, measure_served(load, cli.stop_token()));
+  const double rate = static_cast<double>(times.output_tokens) / times.seconds;
+  if (cli.json()) {
+    cli.print_json({{"url", load.url},
+                    {"model", times.model},
+                    {"requests", load.requests},
+                    {"concurrency", load.concurrency},
+                    {"prompt_tokens", load.prompt_tokens},
+                    {"seconds", times.seconds},
+                    {"output_tokens", times.output_tokens},
+                    {"failed", times.failed},
+                    {"output_tokens_per_second", rate},
+                    {"first_token_seconds", percentiles_json(times.first_token)},
+                    {"between_tokens_seconds", percentiles_json(times.between_tokens)}});
+    return {};
+  }
+  Table table({{"", false}, {"P50 MS", true}, {"P90 MS", true}, {"P99 MS", true}});
+  const auto row = [&](const char* name, const Percentiles& p) {
+    table.add({name, milliseconds(p.p50), milliseconds(p.p90), milliseconds(p.p99)});
+  };
+  row("first token", times.first_token);
+  row("between tokens", times.between_tokens);
+  cli.print_line(fmt::format("{} at {}: {} requests, {} at a time: {:.2f} s, {:.0f} output tokens/s, {} failed\n{}",
+                             times.model, load.url, load.requests, load.concurrency, times.seconds, rate, times.failed,
+                             table.text(cli.stdout_is_terminal())));
+  return {};
+}
+
 Result<void> bench(const Cli& cli, const BenchOptions& options) {
+  if (options.model.starts_with("http://")) return bench_served(cli, options);
   if (options.batches.empty()) return Error{ErrorCode::kUsage, "--batch names no batch", "give at least one", "batch"};
   double bandwidth = 0;
   const auto started = std::chrono::steady_clock::now();
@@ -129,11 +169,14 @@ Result<void> bench(const Cli& cli, const BenchOptions& options) {
 void add_bench(Cli& cli) {
   const auto options = std::make_shared<BenchOptions>();
   CLI::App* command = cli.command(
-      "bench", "Measure a model's steps on this machine: decode by batch, prefill by length",
+      "bench", "Measure a model's steps on this machine (decode by batch, prefill by length), or a running server",
       "  mhub bench HuggingFaceTB/SmolLM2-135M-Instruct\n"
-      "  mhub bench ./llama-8b --load-format dummy --device cuda --batch 1,32,256 --prefill 1024,4096 --json",
+      "  mhub bench ./llama-8b --load-format dummy --device cuda --batch 1,32,256 --prefill 1024,4096 --json\n"
+      "  mhub bench http://127.0.0.1:8000 --requests 512 --concurrency 256 --prompt-tokens 512 --output-tokens 256",
       [&cli, options] { return bench(cli, *options); });
-  command->add_option("MODEL", options->model, "Installed model, directory or GGUF file")->required();
+  command
+      ->add_option("MODEL", options->model, "Installed model, directory or GGUF file; or http://HOST:PORT of a server")
+      ->required();
   command->add_option("--batch", options->batches, "Sequences that decode together")
       ->delimiter(',')
       ->check(CLI::Range(1, 4096))
@@ -142,7 +185,8 @@ void add_bench(Cli& cli) {
       ->delimiter(',')
       ->check(CLI::Range(0, 1 << 24))
       ->capture_default_str();
-  command->add_option("--prompt-tokens", options->prompt_tokens, "Context of each decoding sequence")
+  command
+      ->add_option("--prompt-tokens", options->prompt_tokens, "Context of each decoding sequence, prompt of a request")
       ->check(CLI::Range(1, 1 << 24))
       ->capture_default_str();
   command->add_option("--steps", options->steps, "Steps timed per batch")
@@ -171,6 +215,21 @@ void add_bench(Cli& cli) {
   command->add_option("--threads", options->num_threads, "CPU threads; 0 = one per physical core")
       ->check(CLI::Range(0, 1024))
       ->capture_default_str();
+  ServedLoad& served = options->served;
+  command->add_option("--requests", served.requests, "Server: streamed completions to ask for")
+      ->check(CLI::Range(1, 1 << 20))
+      ->capture_default_str();
+  command->add_option("--concurrency", served.concurrency, "Server: requests at a time")
+      ->check(CLI::Range(1, 4096))
+      ->capture_default_str();
+  command->add_option("--output-tokens", served.output_tokens, "Server: tokens generated per request")
+      ->check(CLI::Range(1, 1 << 20))
+      ->capture_default_str();
+  command->add_option("--vocab", served.vocab, "Server: prompts are of random token ids below this")
+      ->check(CLI::Range(1, 1 << 24))
+      ->capture_default_str();
+  command->add_option("--seed", served.seed, "Server: of the prompts; a new one finds nothing in the prefix cache");
+  command->add_option("--api-key", served.api_key, "Server: key to send");
   cli.add_json_flag(command);
 }
 

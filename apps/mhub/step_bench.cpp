@@ -100,19 +100,29 @@ Result<StepTimes> StepBench::decode(int64_t batch, int64_t steps) {
   for (int64_t s = 0; s < batch; ++s) tables.push_back(blocks_of(s, length));
   std::vector<int32_t> last(static_cast<size_t>(batch), 1);
   std::vector<double> times;
-  for (int64_t step = 0; step < kWarmup + steps; ++step) {
-    const auto begin = Clock::now();
-    std::vector<model::StepRow> rows(static_cast<size_t>(batch));
+  std::vector<model::StepRow> rows(static_cast<size_t>(batch));
+  std::vector<model::RowResult> results;
+  const bool ahead = model_.runs_ahead(greedy_);  // then a step is submitted before the one before is collected
+  const auto submit = [&](int64_t step, bool pending) {
     for (size_t s = 0; s < rows.size(); ++s) {
       rows[s].tokens = {&last[s], 1};
+      rows[s].pending_row = pending ? static_cast<int32_t>(s) : -1;
       rows[s].first_position = static_cast<int32_t>(prompt_tokens_ + step);
       rows[s].block_table = tables[s];
       rows[s].sample = true;
       rows[s].params = &greedy_;
     }
-    const auto results = model_.step(rows);
+    model_.submit(rows);
+  };
+  const int64_t total = kWarmup + steps;
+  auto begin = Clock::now();
+  for (int64_t step = 0; step < total; ++step) {
+    if (!ahead || step == 0) submit(step, false);
+    if (ahead && step + 1 < total) submit(step + 1, true);
+    model_.collect(results);
     for (size_t s = 0; s < rows.size(); ++s) last[s] = results[s].token.value_or(0);
     if (step >= kWarmup) times.push_back(seconds_since(begin));
+    begin = Clock::now();
   }
   StepTimes result;
   result.median = quantile(times, 0.5);

@@ -117,6 +117,13 @@ int64_t CudaBackend::replay_rows(int64_t rows) const {
   return (rows + step - 1) / step * step;
 }
 
+void CudaBackend::draw(int64_t first, TensorView logits) {
+  const auto samples = inputs_.samples();
+  require(first >= 0 && first + logits.rows <= samples.count, "draw", {first, logits.rows, samples.count},
+          "more rows than samples were announced");
+  sampler_.draw(first, logits, samples);
+}
+
 void CudaBackend::embedding(TensorView out, std::span<const int32_t> ids, const PreparedWeight& table) {
   require(out.rows == static_cast<int64_t>(ids.size()), "embedding", {out.rows, out.cols}, "one id per row");
   if (out.rows == 0) return;

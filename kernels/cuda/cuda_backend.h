@@ -41,7 +41,11 @@ class CudaBackend final : public Backend {
   bool makes_random() const override { return true; }
   uint64_t prepared_bytes(const MatrixSource& source, uint64_t source_bytes) const override;
 
-  void begin_step(const StepInputs& inputs) override { inputs_.begin(inputs); }
+  void begin_step(const StepInputs& inputs) override { inputs_.begin(inputs, sampler_.drawn()); }
+  bool draws_ahead() const override { return true; }
+  void draw(int64_t first, TensorView logits) override;
+  void end_step() override { sampler_.end_step(); }
+  void collect_step(std::span<int32_t> out) override { sampler_.collect(out); }
   int64_t replay_rows(int64_t rows) const override;
   void replay(uint64_t shape, const std::function<void()>& operations) override { graphs_.run(shape, operations); }
   bool sample(std::span<int32_t> out, TensorView logits, std::span<const SampleSpec> specs) override {

@@ -5,6 +5,8 @@
 #include <bit>
 #include <cstring>
 
+#include "cuda/feed_tokens.h"
+
 namespace mhub::kernels::cuda {
 namespace {
 
@@ -42,7 +44,7 @@ void StepInputsOnDevice::reserve(size_t words) {
   ++generation_;
 }
 
-void StepInputsOnDevice::begin(const StepInputs& inputs) {
+void StepInputsOnDevice::begin(const StepInputs& inputs, Drawn drawn) {
   const AttentionMetadata& a = inputs.attention;
   ++epoch_;
   tokens_ = static_cast<int64_t>(inputs.tokens.size());
@@ -51,14 +53,18 @@ void StepInputsOnDevice::begin(const StepInputs& inputs) {
   table_stride_ = static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(std::max(max_blocks_, kLeastStride))));
   require(static_cast<int64_t>(a.block_tables.size()) == sequences_ * max_blocks_, "begin_step",
           {sequences_, max_blocks_}, "the block tables are no matrix of that shape");
-  const std::array<std::span<const int32_t>, kArrays> arrays = {inputs.tokens,  inputs.positions, inputs.slot_mapping,
-                                                                a.cu_seqlens_q, a.seq_lens,       a.block_tables};
+  const std::array<std::span<const int32_t>, kArrays> arrays = {
+      inputs.tokens, inputs.positions, inputs.slot_mapping, a.cu_seqlens_q,
+      a.seq_lens,    a.block_tables,   inputs.logit_rows,   inputs.token_sources};
   std::array<size_t, kArrays> offsets{};
   size_t words = 0;
   for (size_t i = 0; i < kArrays; ++i) {
     offsets[i] = words;
     words += padded(i == kTables ? static_cast<size_t>(sequences_ * table_stride_) : arrays[i].size());
   }
+  const size_t samples_at = words;
+  const bool greedy = all_greedy(inputs.samples);
+  if (!greedy) words += padded(inputs.samples.size() * sizeof(SampleRow) / sizeof(int32_t));
   reserve(words);
   Slot& slot = ring_[next_slot_];
   next_slot_ = (next_slot_ + 1) % ring_.size();
@@ -75,9 +81,19 @@ void StepInputsOnDevice::begin(const StepInputs& inputs) {
       std::memcpy(host + offsets[i], arrays[i].data(), arrays[i].size_bytes());
     }
   }
+  samples_ = {nullptr, static_cast<int64_t>(inputs.samples.size())};
+  if (!greedy) {
+    fill_sample_rows(reinterpret_cast<SampleRow*>(host + samples_at), inputs.samples);
+    samples_.rows = reinterpret_cast<const SampleRow*>(device_.as<int32_t>() + samples_at);
+  }
   check(cudaMemcpyAsync(device_.as<>(), host, words * sizeof(int32_t), cudaMemcpyHostToDevice, stream_),
         "copy a step's inputs", {tokens_, sequences_, max_blocks_});
   check(cudaEventRecord(slot.copied.get(), stream_), "copy a step's inputs");
+  if (inputs.token_sources.empty()) return;
+  const Announced& sources = announced_[kSources];
+  require(static_cast<int64_t>(sources.size) == tokens_ && sources.least >= -1 && sources.greatest < drawn.count,
+          "begin_step", {tokens_, sources.greatest, drawn.count}, "a token's source was not drawn by the step before");
+  feed_tokens(device_.as<int32_t>() + offsets[kTokens], sources.device, drawn.ids, tokens_, stream_);
 }
 
 uint64_t StepInputsOnDevice::layout() const {
@@ -108,10 +124,12 @@ const int32_t* StepInputsOnDevice::array(std::span<const int32_t> host, int64_t 
                                          const char* operation) {
   for (size_t i = 0; i < kArrays; ++i) {
     const Announced& known = announced_[i];
-    if (known.host != host.data() || known.size != host.size() || host.empty()) continue;
+    if (host.empty() || known.size == 0 || host.data() < known.host ||
+        host.data() + host.size() > known.host + known.size)
+      continue;
     require_range(known.least, known.greatest, lowest, limit, operation);
     if (recording_) demands_.push_back({i, lowest, limit, operation});
-    return known.device;
+    return known.device + (host.data() - known.host);
   }
   const auto [least, greatest] = range_of(host);
   require_range(least, greatest, lowest, limit, operation);

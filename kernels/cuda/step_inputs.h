@@ -7,6 +7,7 @@
 #include <span>
 #include <vector>
 
+#include "cuda/device_sampler.h"
 #include "cuda/plain_attention.h"
 #include "cuda/resources.h"
 
@@ -20,7 +21,9 @@ class StepInputsOnDevice {
  public:
   explicit StepInputsOnDevice(cudaStream_t stream) : stream_(stream) {}
 
-  void begin(const StepInputs& inputs);
+  // `drawn`: what the step before drew, for inputs.token_sources.
+  void begin(const StepInputs& inputs, Drawn drawn);
+  Samples samples() const { return samples_; }
   // Identifies the layout of the announced step.
   uint64_t layout() const;
   // Changes when the addresses do: recorded operations are void then.
@@ -33,7 +36,7 @@ class StepInputsOnDevice {
     return announced_[kSeqLens].host == metadata.seq_lens.data() && !metadata.seq_lens.empty();
   }
 
-  // Copies of host arrays whose values were found to lie in [lowest, limit).
+  // Copies of host arrays, or of parts of announced ones, whose values were found to lie in [lowest, limit).
   const int32_t* array(std::span<const int32_t> host, int64_t lowest, int64_t limit, const char* operation);
   DeviceAttention attention(const AttentionMetadata& metadata, const KvShape& shape, int64_t rows);
 
@@ -62,13 +65,15 @@ class StepInputsOnDevice {
     const int32_t* device = nullptr;
     int32_t least = 0, greatest = -1;
   };
-  enum Array : size_t { kTokens, kPositions, kSlots, kCuSeqlens, kSeqLens, kTables, kArrays };
+  // What recorded operations read comes first.
+  enum Array : size_t { kTokens, kPositions, kSlots, kCuSeqlens, kSeqLens, kTables, kLogitRows, kSources, kArrays };
 
   void reserve(size_t words);
   int32_t* on_the_spot(std::span<const int32_t> host);
 
   cudaStream_t stream_;
   std::array<Announced, kArrays> announced_;
+  Samples samples_;
   int64_t tokens_ = 0, sequences_ = 0, table_stride_ = 0;
   int64_t max_blocks_ = 0;  // of the announced metadata
   int generation_ = 0;

@@ -36,6 +36,7 @@ sched::NewSequence ActiveRequest::make_sequence(RequestId id, GenerationRequest&
 model::StepRow ActiveRequest::make_row(const sched::ScheduledSeq& scheduled) {
   model::StepRow row;
   row.tokens = scheduled.tokens;
+  row.pending_row = scheduled.pending_row;
   row.first_position = static_cast<int32_t>(scheduled.start);
   row.block_table = scheduled.block_table;
   row.sample = scheduled.sample;
@@ -62,23 +63,20 @@ bool ActiveRequest::is_stop(TokenId token) const {
   return std::find(stops.begin(), stops.end(), token) != stops.end();
 }
 
-sched::SeqResult ActiveRequest::take(const sched::ScheduledSeq& scheduled, model::RowResult&& result) {
-  sched::SeqResult taken{scheduled.id, std::nullopt, std::nullopt};
+sched::SeqResult ActiveRequest::take(const Row& row, model::RowResult&& result) {
+  sched::SeqResult taken{row.id, std::nullopt, std::nullopt};
   if (result.non_finite) {
-    error_ = Error{ErrorCode::kInternal,
-                   fmt::format("the model gave no finite logits at position {}",
-                               scheduled.start + static_cast<int64_t>(scheduled.tokens.size()) - 1),
+    error_ = Error{ErrorCode::kInternal, fmt::format("the model gave no finite logits at position {}", row.end - 1),
                    "the weights may be damaged (`mhub verify`), or the back end is faulty: try --dtype float32", ""};
     taken.finish = sched::Finish::kError;
     return taken;
   }
   num_prompt_logprobs_ += static_cast<int64_t>(result.prompt_logprobs.size());
   std::move(result.prompt_logprobs.begin(), result.prompt_logprobs.end(), std::back_inserter(prompt_logprobs_));
-  if (!scheduled.sample) return taken;
+  if (!row.sample) return taken;
   taken.token = result.token;
   logprobs_ = std::move(result.logprobs);
-  const auto outputs = static_cast<int64_t>(scheduled.output.size()) + 1;
-  if (result.token && outputs >= params_.min_tokens && is_stop(*result.token)) taken.finish = sched::Finish::kStop;
+  if (result.token && row.outputs >= params_.min_tokens && is_stop(*result.token)) taken.finish = sched::Finish::kStop;
   return taken;
 }
 

@@ -18,11 +18,20 @@ class ActiveRequest {
   // Takes the prompt out of `request`.
   static sched::NewSequence make_sequence(RequestId id, GenerationRequest& request);
   explicit ActiveRequest(SamplingParams params) : params_(std::move(params)) {}
+  const SamplingParams& params() const { return params_; }
 
   // The row of a step. Borrows from `scheduled` and from this.
   model::StepRow make_row(const sched::ScheduledSeq& scheduled);
+  // What take() must know of a row. Holds when the row's spans are gone.
+  struct Row {
+    sched::SeqId id = 0;
+    int64_t end = 0;      // position after its last token
+    int64_t outputs = 0;  // generated, the one that it samples included
+    bool sample = false;
+    int64_t cached_tokens = 0;  // of the prompt
+  };
   // Reads a row's result: keeps its logprobs, says whether the sequence ends here.
-  sched::SeqResult take(const sched::ScheduledSeq& scheduled, model::RowResult&& result);
+  sched::SeqResult take(const Row& row, model::RowResult&& result);
   // Fills what the client is told of an update. `cached_tokens`: of the prompt, for the first delta.
   void fill_delta(const sched::SeqUpdate& update, int64_t cached_tokens, TokenDelta& delta);
 

@@ -85,7 +85,7 @@ void EngineLoop::run() {
 bool EngineLoop::take_inbox() {
   {
     std::unique_lock lock(mutex_);
-    busy_ = !scheduler_.idle();
+    busy_ = !scheduler_.idle() || scheduler_.num_in_flight() > 0;
     work_arrived_.wait(lock, [&] { return stopping_ || busy_ || !submissions_.empty() || !cancellations_.empty(); });
     if (stopping_) return false;
     busy_ = busy_ || !submissions_.empty();
@@ -96,33 +96,71 @@ bool EngineLoop::take_inbox() {
   for (auto& [id, request] : new_submissions_) {
     stats_.prompt_tokens += request.prompt.size();
     auto sequence = ActiveRequest::make_sequence(id, request);
+    if (!runner_->runs_ahead(request.params)) ++num_held_up_;
     active_.emplace(id, ActiveRequest(std::move(request.params)));
     const auto added = scheduler_.add(std::move(sequence));
     MHUB_CHECK(added.has_value());  // check_request() said so
   }
   for (const RequestId id : new_cancellations_) {
     scheduler_.cancel(id);
-    active_.erase(id);
+    forget(id);
   }
   new_submissions_.clear();
   new_cancellations_.clear();
   return true;
 }
 
+void EngineLoop::forget(RequestId id) {
+  const auto found = active_.find(id);
+  if (found == active_.end()) return;
+  if (!runner_->runs_ahead(found->second.params())) --num_held_up_;
+  active_.erase(found);
+}
+
 void EngineLoop::step() {
-  const auto batch = scheduler_.schedule();
+  if (!runs_ahead() && scheduler_.num_in_flight() > 0) finish_oldest();
+  const auto& batch = scheduler_.schedule();
   publish();
-  if (batch.empty()) {
-    MHUB_CHECK(scheduler_.idle());
-    return;
-  }
+  if (!batch.empty()) start(batch);
+  const int leave = runs_ahead() && !batch.empty() ? 1 : 0;
+  if (scheduler_.num_in_flight() > leave) return finish_oldest();
+  MHUB_CHECK(!batch.empty() || scheduler_.idle());
+}
+
+void EngineLoop::start(const sched::ScheduledBatch& batch) {
+  const auto behind = static_cast<size_t>(scheduler_.num_in_flight() - 1);
+  auto& in_flight = in_flight_[(oldest_ + behind) % in_flight_.size()];
+  in_flight.clear();
   rows_.clear();
-  cached_tokens_.clear();
   for (const auto& scheduled : batch.seqs) {
     rows_.push_back(active_.at(scheduled.id).make_row(scheduled));
-    cached_tokens_.push_back(scheduler_.num_cached_tokens(scheduled.id));
+    in_flight.push_back({scheduled.id, scheduled.start + static_cast<int64_t>(scheduled.tokens.size()),
+                         static_cast<int64_t>(scheduled.output.size()) + 1, scheduled.sample,
+                         scheduler_.num_cached_tokens(scheduled.id)});
   }
-  commit(batch, runner_->step(rows_));
+  runner_->submit(rows_);
+}
+
+// Rows of requests that ended after the step was planned have nobody to be told.
+void EngineLoop::finish_oldest() {
+  runner_->collect(results_);
+  const auto& rows = in_flight_[oldest_];
+  oldest_ = (oldest_ + 1) % in_flight_.size();
+  MHUB_CHECK(results_.size() == rows.size());
+  row_results_.clear();
+  for (size_t i = 0; i < rows.size(); ++i) {
+    const auto request = active_.find(rows[i].id);
+    row_results_.push_back(request == active_.end() ? sched::SeqResult{rows[i].id, std::nullopt, std::nullopt}
+                                                    : request->second.take(rows[i], std::move(results_[i])));
+  }
+  num_deltas_ = 0;
+  size_t row = 0;
+  for (const auto& update : scheduler_.commit(row_results_)) {
+    while (rows[row].id != update.id) ++row;  // updates come in the order of the rows
+    active_.at(update.id).fill_delta(update, rows[row].cached_tokens, next_delta(update.id).delta);
+    if (update.token) ++stats_.generation_tokens;
+    if (update.finish) forget(update.id);
+  }
   ++stats_.steps;
   {
     std::lock_guard lock(mutex_);
@@ -130,23 +168,6 @@ void EngineLoop::step() {
   }
   publish();
   listener_.on_step(std::span(deltas_).first(num_deltas_), stats_);
-}
-
-void EngineLoop::commit(const sched::ScheduledBatch& batch, std::vector<model::RowResult> results) {
-  MHUB_CHECK(results.size() == batch.seqs.size());
-  row_results_.clear();
-  for (size_t i = 0; i < results.size(); ++i) {
-    const auto& scheduled = batch.seqs[i];
-    row_results_.push_back(active_.at(scheduled.id).take(scheduled, std::move(results[i])));
-  }
-  num_deltas_ = 0;
-  size_t row = 0;
-  for (const auto& update : scheduler_.commit(row_results_)) {
-    while (row_results_[row].id != update.id) ++row;  // updates come in the order of the rows
-    active_.at(update.id).fill_delta(update, cached_tokens_[row], next_delta(update.id).delta);
-    if (update.token) ++stats_.generation_tokens;
-    if (update.finish) active_.erase(update.id);
-  }
 }
 
 // The deltas of the last step, emptied: their vectors keep their memory.

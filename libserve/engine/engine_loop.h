@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <array>
 #include <condition_variable>
 #include <memory>
 #include <mutex>
@@ -53,8 +54,13 @@ class EngineLoop {
 
   void run();
   bool take_inbox();  // waits while there is nothing to do; false: the loop shall end
+  // Plans and starts the next step, then ends the one before: the device does not wait for what the host does with its
+  // results. Where a request's sampling needs the host, a step ends before the next is planned.
   void step();
-  void commit(const sched::ScheduledBatch& batch, std::vector<model::RowResult> results);
+  bool runs_ahead() const { return num_held_up_ == 0; }
+  void start(const sched::ScheduledBatch& batch);
+  void finish_oldest();
+  void forget(RequestId id);
   RequestDelta& next_delta(RequestId id);
   void publish();
 
@@ -76,8 +82,11 @@ class EngineLoop {
   EngineStats stats_;
   std::vector<Submission> new_submissions_;
   std::vector<RequestId> new_cancellations_;
+  int64_t num_held_up_ = 0;  // active requests that the runner does not run ahead with
   std::vector<model::StepRow> rows_;
-  std::vector<int64_t> cached_tokens_;  // by row
+  std::array<std::vector<ActiveRequest::Row>, 2> in_flight_;  // rows of the steps in flight, used in turn
+  size_t oldest_ = 0;
+  std::vector<model::RowResult> results_;
   std::vector<sched::SeqResult> row_results_;
   std::vector<RequestDelta> deltas_;
   size_t num_deltas_ = 0;

@@ -56,8 +56,7 @@ void CausalModelRunner::collect_wanted(std::span<const StepRow> rows) {
     first += count;
     if (rows[r].sample) wanted_.push_back({first - 1, r, -1});
   }
-  wanted_rows_.clear();
-  for (const auto& wanted : wanted_) wanted_rows_.push_back(wanted.hidden_row);
+  for (const auto& wanted : wanted_) batch_.logit_rows.push_back(wanted.hidden_row);
 }
 
 void CausalModelRunner::use_host_logits(const WantedLogits& wanted, std::span<float> logits, const StepRow& row,
@@ -106,31 +105,92 @@ void CausalModelRunner::use_logits(size_t first, kernels::TensorView logits, std
   }
 }
 
-std::vector<RowResult> CausalModelRunner::step(std::span<const StepRow> rows) {
-  std::vector<RowResult> results(rows.size());
-  if (rows.empty()) return results;
+bool CausalModelRunner::runs_ahead(const SamplingParams& params) const {
+  return parts_.backend->draws_ahead() && Sampler::reads_logits_alone(params);
+}
+
+void CausalModelRunner::fill_batch(std::span<const StepRow> rows, const Submitted& before) {
   batch_.clear();
-  bool decode = true;  // one token a sequence, each followed by sampling: such steps repeat
   for (const StepRow& row : rows) {
     MHUB_CHECK(row.first_position + static_cast<int64_t>(row.tokens.size()) <= max_model_len());
     batch_.add(row.tokens, row.first_position, row.block_table, block_size());
-    decode = decode && row.tokens.size() == 1 && row.sample && !row.want_prompt_logprobs;
+    if (row.pending_row < 0) continue;
+    const int32_t source = before.draw_of.at(static_cast<size_t>(row.pending_row));
+    MHUB_CHECK(num_submitted_ > 0 && before.drawn && source >= 0);
+    batch_.take_last_token(source);
   }
-  const int64_t padded = decode ? parts_.backend->replay_rows(batch_.num_tokens()) : 0;
+}
+
+bool CausalModelRunner::plan_draws(std::span<const StepRow> rows, Submitted& step) {
+  if (!parts_.backend->draws_ahead()) return false;
+  step.drawn_rows.clear();
+  step.draw_of.assign(rows.size(), -1);
+  for (const auto& wanted : wanted_) {
+    if (wanted.next_token >= 0 || !Sampler::reads_logits_alone(rows[wanted.step_row])) return false;
+    step.draw_of[wanted.step_row] = static_cast<int32_t>(step.drawn_rows.size());
+    step.drawn_rows.push_back(wanted.step_row);
+  }
+  for (const size_t row : step.drawn_rows) batch_.samples.push_back(Sampler::spec_of(rows[row]));
+  return true;
+}
+
+void CausalModelRunner::submit(std::span<const StepRow> rows) {
+  MHUB_CHECK(num_submitted_ < submitted_.size());
+  Submitted& step = submitted_[(oldest_ + num_submitted_) % submitted_.size()];
+  step.results.resize(rows.size());
+  for (RowResult& result : step.results) result = {};
+  step.drawn = false;
+  if (!rows.empty()) {
+    fill_batch(rows, submitted_[oldest_]);
+    collect_wanted(rows);
+    step.drawn = plan_draws(rows, step);
+    run_step(rows, step);
+  }
+  ++num_submitted_;
+}
+
+void CausalModelRunner::run_step(std::span<const StepRow> rows, Submitted& step) {
+  // One token a sequence, each followed by sampling: such steps repeat.
+  const bool decode = wanted_.size() == rows.size() && batch_.num_tokens() == static_cast<int64_t>(rows.size()) &&
+                      std::all_of(rows.begin(), rows.end(), [](const StepRow& row) { return row.sample; });
+  kernels::Backend& backend = *parts_.backend;
+  const int64_t padded = decode ? backend.replay_rows(batch_.num_tokens()) : 0;
   if (padded > 0) batch_.pad(padded);
   batch_.finish();
   MHUB_CHECK(batch_.num_tokens() <= parts_.workspace_size.max_tokens);
-  parts_.backend->begin_step(batch_.inputs());
-  collect_wanted(rows);
+  backend.begin_step(batch_.inputs());
+  const auto use = [&](size_t first, kernels::TensorView logits) {
+    if (step.drawn)
+      backend.draw(static_cast<int64_t>(first), logits.cols_at(0, parts_.sampled_vocab));
+    else
+      use_logits(first, logits, rows, step.results);
+  };
   if (padded > 0) {
     const auto logits = parts_.workspace.logits.rows_at(0, padded);
-    parts_.backend->replay(0, [&] { parts_.model->compute_logits(*parts_.backend, logits, run(*parts_.cache)); });
-    use_logits(0, logits.rows_at(0, static_cast<int64_t>(rows.size())), rows, results);
-    return results;
+    // No more captures than fit a std::function without the heap.
+    backend.replay(0, [this, &logits] { parts_.model->compute_logits(*parts_.backend, logits, run(*parts_.cache)); });
+    use(0, logits.rows_at(0, static_cast<int64_t>(rows.size())));
+  } else {
+    for_each_logits(run(*parts_.cache), batch_.logit_rows, use);
   }
-  for_each_logits(run(*parts_.cache), wanted_rows_,
-                  [&](size_t first, kernels::TensorView logits) { use_logits(first, logits, rows, results); });
-  return results;
+  if (step.drawn) backend.end_step();
+}
+
+void CausalModelRunner::collect(std::vector<RowResult>& results) {
+  MHUB_CHECK(num_submitted_ > 0);
+  Submitted& step = submitted_[oldest_];
+  if (step.drawn) {
+    sampled_.resize(step.drawn_rows.size());
+    parts_.backend->collect_step(sampled_);
+    for (size_t i = 0; i < sampled_.size(); ++i) {
+      RowResult& result = step.results[step.drawn_rows[i]];
+      result.non_finite = sampled_[i] < 0;
+      if (!result.non_finite) result.token = sampled_[i];
+    }
+  }
+  results.swap(step.results);
+  oldest_ = (oldest_ + 1) % submitted_.size();
+  --num_submitted_;
 }
 
 kernels::KvCache& CausalModelRunner::evaluation_cache(int64_t blocks) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <array>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -32,7 +33,9 @@ class CausalModelRunner final : public LoadedModel {
   };
   explicit CausalModelRunner(Parts parts);
 
-  std::vector<RowResult> step(std::span<const StepRow> rows) override;
+  void submit(std::span<const StepRow> rows) override;
+  void collect(std::vector<RowResult>& results) override;
+  bool runs_ahead(const SamplingParams& params) const override;
   int64_t num_blocks() const override { return parts_.plan.num_blocks; }
   int64_t block_size() const override { return parts_.plan.block_size; }
   int64_t vocab_size() const override { return parts_.config.vocab_size; }
@@ -49,6 +52,17 @@ class CausalModelRunner final : public LoadedModel {
     size_t step_row = 0;
     int32_t next_token = -1;  // of a prompt position; -1: sample
   };
+  // A step that was submitted and not collected.
+  struct Submitted {
+    std::vector<RowResult> results;
+    bool drawn = false;              // tokens are still to come from the device
+    std::vector<size_t> drawn_rows;  // of results, in the order of what was drawn
+    std::vector<int32_t> draw_of;    // by row: its place in drawn_rows, or -1
+  };
+  void fill_batch(std::span<const StepRow> rows, const Submitted& before);
+  // Whether all that is wanted of the step is tokens that the device draws; then says so in `step` and batch_.
+  bool plan_draws(std::span<const StepRow> rows, Submitted& step);
+  void run_step(std::span<const StepRow> rows, Submitted& step);
   kernels::TensorView run(kernels::KvCache& cache);  // over batch_
   // Calls use(first, logits) for each of hidden_rows, a chunk at a time; logits row i is that of hidden_rows[first +
   // i].
@@ -68,7 +82,8 @@ class CausalModelRunner final : public LoadedModel {
   StepBatch batch_;
   Sampler sampler_;
   std::vector<WantedLogits> wanted_;
-  std::vector<int32_t> wanted_rows_;
+  std::array<Submitted, 2> submitted_;  // used in turn
+  size_t oldest_ = 0, num_submitted_ = 0;
   std::vector<float> host_logits_;
   std::vector<kernels::SampleSpec> specs_;
   std::vector<int32_t> sampled_;

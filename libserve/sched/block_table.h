@@ -20,6 +20,7 @@ class BlockTable {
   BlockTable& operator=(const BlockTable&) = delete;
   ~BlockTable() { clear(); }
 
+  void reserve(size_t blocks) { blocks_.reserve(blocks); }
   bool append_new();  // false when the pool has none
   void append_shared(BlockId block);
   void replace(size_t index, BlockId block);  // by a block with the same content

@@ -89,22 +89,33 @@ bool Scheduler::cancel(SeqId id) {
 
 // Decodes come first: one token each, and nobody who is already answering waits for a prompt. Then prompts that have
 // begun, then new ones. A preempting step admits nobody, so that freed blocks go to those that were short of them.
-ScheduledBatch Scheduler::schedule() {
+const ScheduledBatch& Scheduler::schedule() {
   State& s = *state_;
-  ScheduledBatch batch;
-  s.in_flight.clear();
+  MHUB_CHECK(s.num_in_flight < static_cast<int>(s.steps.size()));
+  State::InFlight& step = s.steps[(s.oldest_step + static_cast<size_t>(s.num_in_flight)) % s.steps.size()];
+  step.rows.clear();
+  step.batch.seqs.clear();
+  step.batch.num_tokens = 0;
+  s.plan_step(step);
+  if (!step.batch.empty()) ++s.num_in_flight;
+  return step.batch;
+}
+
+void Scheduler::State::plan_step(InFlight& step) {
+  State& s = *this;
+  const ScheduledBatch& batch = step.batch;
   const uint64_t preemptions_before = s.preemptions;
   // make_room() may take later sequences out of `running`: look up the next one after each turn.
   for (auto it = s.running.begin(); it != s.running.end() && batch.num_tokens < s.config.max_num_batched_tokens;) {
     Sequence& sequence = **it;
-    if (sequence.decoding() && s.make_room(sequence)) s.plan(sequence, batch);
+    if (sequence.decoding() && s.make_room(sequence)) s.plan(sequence, step);
     it = s.running.upper_bound(&sequence);
   }
   for (Sequence* sequence : s.running) {
     if (batch.num_tokens >= s.config.max_num_batched_tokens) break;
-    if (!sequence->decoding()) s.plan(*sequence, batch);
+    if (!sequence->decoding() && sequence->num_left() > 0) s.plan(*sequence, step);
   }
-  if (s.preemptions != preemptions_before) return batch;
+  if (s.preemptions != preemptions_before) return;
   for (auto it = s.waiting.begin(); it != s.waiting.end();) {
     Sequence& sequence = **it++;
     if (batch.num_tokens >= s.config.max_num_batched_tokens) break;
@@ -112,25 +123,31 @@ ScheduledBatch Scheduler::schedule() {
     const auto prefix = s.cached_prefix(sequence);
     if (s.worth_waiting(sequence, static_cast<int64_t>(prefix.size()) * s.config.block_size)) continue;
     if (!s.admit(sequence, prefix)) break;  // nobody overtakes the first that lacks blocks
-    s.plan(sequence, batch);
+    s.plan(sequence, step);
   }
-  return batch;
 }
 
-void Scheduler::State::plan(Sequence& sequence, ScheduledBatch& batch) {
+void Scheduler::State::plan(Sequence& sequence, InFlight& step) {
+  ScheduledBatch& batch = step.batch;
   const int64_t count = std::min(sequence.num_left(), config.max_num_batched_tokens - batch.num_tokens);
+  const auto row = static_cast<int32_t>(batch.seqs.size());
   ScheduledSeq scheduled;
   scheduled.id = sequence.id;
-  scheduled.start = sequence.num_computed;
-  scheduled.tokens =
-      std::span(sequence.tokens).subspan(static_cast<size_t>(sequence.num_computed), static_cast<size_t>(count));
-  scheduled.block_table = sequence.table.blocks();
+  scheduled.start = sequence.num_planned;
   scheduled.sample = count == sequence.num_left() && !sequence.prompt_only();
+  const size_t known = sequence.tokens.size();
+  if (scheduled.sample) sequence.tokens.push_back(kPendingToken);  // first: it may move the tokens
+  const std::span<const TokenId> tokens = sequence.tokens;
+  scheduled.tokens = tokens.subspan(static_cast<size_t>(scheduled.start), static_cast<size_t>(count));
+  scheduled.block_table = sequence.table.blocks();
   scheduled.prompt = sequence.prompt();
-  scheduled.output = sequence.output();
+  scheduled.output = tokens.first(known).subspan(static_cast<size_t>(sequence.num_prompt));
+  if (scheduled.tokens.back() == kPendingToken) scheduled.pending_row = sequence.pending_row;
+  if (scheduled.sample) sequence.pending_row = row;
+  sequence.num_planned += count;
   batch.seqs.push_back(scheduled);
   batch.num_tokens += count;
-  in_flight.emplace_back(sequence.id, count);
+  step.rows.push_back({sequence.id, sequence.num_planned, scheduled.sample, sequence.restarts});
 }
 
 // The first sequence in order can always preempt all others, and add() made sure that it fits alone: it gets on, ends,
@@ -167,8 +184,9 @@ Sequence* Scheduler::State::victim_behind(const Sequence& sequence) const {
 
 void Scheduler::State::preempt(Sequence& sequence) {
   sequence.table.clear();
-  sequence.num_computed = 0;
+  sequence.num_computed = sequence.num_planned = 0;
   sequence.num_sealed = 0;
+  ++sequence.restarts;
   running.erase(&sequence);
   waiting.insert(&sequence);
   ++preemptions;
@@ -204,9 +222,11 @@ bool Scheduler::State::admit(Sequence& sequence, const std::vector<BlockId>& pre
   for (const BlockId block : prefix) sequence.table.append_shared(block);
   for (int64_t i = 0; i < fresh; ++i) MHUB_CHECK(sequence.table.append_new());
   sequence.num_sealed = static_cast<int64_t>(prefix.size());
-  sequence.num_computed = sequence.num_sealed * config.block_size;
+  sequence.num_computed = sequence.num_planned = sequence.num_sealed * config.block_size;
   if (!sequence.ever_scheduled) {
     sequence.ever_scheduled = true;
+    sequence.tokens.reserve(static_cast<size_t>(sequence.max_total));  // none of its steps allocates
+    sequence.table.reserve(static_cast<size_t>(blocks_for(sequence.max_total)));
     sequence.num_cached_prompt = sequence.num_computed;
     if (sequence.read_prefix_cache) prefix_queries_tokens += static_cast<uint64_t>(sequence.num_prompt);
     prefix_hit_tokens += static_cast<uint64_t>(sequence.num_cached_prompt);
@@ -216,36 +236,46 @@ bool Scheduler::State::admit(Sequence& sequence, const std::vector<BlockId>& pre
   return true;
 }
 
-std::vector<SeqUpdate> Scheduler::commit(std::span<const SeqResult> results) {
+std::span<const SeqUpdate> Scheduler::commit(std::span<const SeqResult> results) {
   State& s = *state_;
-  MHUB_CHECK(results.size() == s.in_flight.size());
-  std::vector<SeqUpdate> updates;
-  updates.reserve(results.size());
+  MHUB_CHECK(s.num_in_flight > 0);
+  const State::InFlight& step = s.steps[s.oldest_step];
+  MHUB_CHECK(results.size() == step.rows.size());
+  s.updates.clear();
   for (size_t i = 0; i < results.size(); ++i) {
-    const SeqResult& result = results[i];
-    MHUB_CHECK(result.id == s.in_flight[i].first);
-    Sequence* sequence = s.find(result.id);
-    if (!sequence) continue;  // cancelled while the step ran
-    SeqUpdate update{result.id, std::nullopt, result.finish};
-    if (result.finish == Finish::kError) {
-      s.distrust_blocks(*sequence);
-    } else {
-      const bool sampled = s.in_flight[i].second == sequence->num_left() && !sequence->prompt_only();
-      sequence->num_computed += s.in_flight[i].second;
-      s.seal_full_blocks(*sequence);
-      MHUB_CHECK(result.token.has_value() == sampled);
-      if (result.token) {
-        sequence->tokens.push_back(*result.token);
-        update.token = result.token;
-      }
-      const bool full = sequence->num_tokens() == sequence->max_total && (sampled || sequence->num_left() == 0);
-      if (!update.finish && full) update.finish = Finish::kLength;
-    }
-    if (update.finish) s.remove(*sequence);
-    if (update.token || update.finish) updates.push_back(update);
+    if (const auto update = s.apply(step.rows[i], results[i])) s.updates.push_back(*update);
   }
-  s.in_flight.clear();
-  return updates;
+  s.oldest_step = (s.oldest_step + 1) % s.steps.size();
+  --s.num_in_flight;
+  return s.updates;
+}
+
+// A sequence that was preempted since has lost what the row computed; what it sampled is still its next token.
+std::optional<SeqUpdate> Scheduler::State::apply(const Planned& row, const SeqResult& result) {
+  MHUB_CHECK(result.id == row.id);
+  Sequence* sequence = find(row.id);
+  if (!sequence) return std::nullopt;  // it ended while the step ran
+  SeqUpdate update{row.id, std::nullopt, result.finish};
+  if (result.finish == Finish::kError) {
+    distrust_blocks(*sequence);
+  } else {
+    MHUB_CHECK(result.token.has_value() == row.sampled);
+    if (result.token) sequence->tokens[static_cast<size_t>(row.end)] = *result.token;
+    update.token = result.token;
+    if (row.restarts == sequence->restarts) {
+      sequence->num_computed = row.end;
+      seal_full_blocks(*sequence);
+    }
+    const bool full = row.end + (row.sampled ? 1 : 0) == sequence->max_total;
+    if (!update.finish && full) update.finish = Finish::kLength;
+  }
+  if (update.finish) remove(*sequence);
+  if (!update.token && !update.finish) return std::nullopt;
+  return update;
+}
+
+int Scheduler::num_in_flight() const {
+  return state_->num_in_flight;
 }
 
 // Blocks that are full and computed become findable. Where the same prefix was computed twice at the same time, the

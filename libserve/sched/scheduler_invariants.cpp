@@ -14,12 +14,15 @@ void Scheduler::check_invariants() const {
   MHUB_CHECK(static_cast<int64_t>(s.running.size()) <= s.config.max_num_seqs);
   for (const Sequence* sequence : s.waiting) {  // 3
     MHUB_CHECK(s.find(sequence->id) == sequence && !s.running.count(const_cast<Sequence*>(sequence)));
-    MHUB_CHECK(sequence->table.size() == 0 && sequence->num_computed == 0 && sequence->num_sealed == 0);
+    MHUB_CHECK(sequence->table.size() == 0 && sequence->num_planned == 0 && sequence->num_computed == 0 &&
+               sequence->num_sealed == 0);
   }
   for (const Sequence* sequence : s.running) {  // 4
     MHUB_CHECK(s.find(sequence->id) == sequence);
     MHUB_CHECK(sequence->num_computed < sequence->num_tokens() && sequence->num_tokens() <= sequence->max_total);
-    MHUB_CHECK(static_cast<int64_t>(sequence->table.size()) >= s.blocks_for(sequence->num_computed));
+    MHUB_CHECK(sequence->num_computed <= sequence->num_planned && sequence->num_left() >= 0);
+    MHUB_CHECK(s.num_in_flight > 0 || (sequence->num_computed == sequence->num_planned && sequence->num_left() > 0));
+    MHUB_CHECK(static_cast<int64_t>(sequence->table.size()) >= s.blocks_for(sequence->num_planned));
     MHUB_CHECK(static_cast<int64_t>(sequence->table.size()) <= s.blocks_for(sequence->num_tokens()));
     MHUB_CHECK(sequence->num_sealed * s.config.block_size <= sequence->num_computed);
     for (const BlockId block : sequence->table.blocks()) ++holders.at(static_cast<size_t>(block));

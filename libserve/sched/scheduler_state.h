@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <array>
 #include <memory>
+#include <optional>
 #include <set>
 #include <unordered_map>
 
@@ -20,8 +22,11 @@ struct Scheduler::State {
   Sequence* find(SeqId id) const;
   void remove(Sequence& sequence);
 
+  struct InFlight;
+  struct Planned;
   // schedule(), part by part.
-  void plan(Sequence& sequence, ScheduledBatch& batch);
+  void plan_step(InFlight& step);
+  void plan(Sequence& sequence, InFlight& step);
   bool make_room(Sequence& sequence);  // for its next token, preempting others if need be
   Sequence* victim_behind(const Sequence& sequence) const;
   void preempt(Sequence& sequence);
@@ -29,6 +34,7 @@ struct Scheduler::State {
   bool worth_waiting(const Sequence& sequence, int64_t cached_tokens) const;
   bool admit(Sequence& sequence, const std::vector<BlockId>& prefix);
   // commit(), part by part.
+  std::optional<SeqUpdate> apply(const Planned& row, const SeqResult& result);
   void seal_full_blocks(Sequence& sequence);
   void distrust_blocks(const Sequence& sequence);
 
@@ -37,7 +43,21 @@ struct Scheduler::State {
   BlockPool pool;
   std::unordered_map<SeqId, std::unique_ptr<Sequence>> sequences;
   Queue running, waiting;
-  std::vector<std::pair<SeqId, int64_t>> in_flight;  // of the last schedule(): sequence, tokens
+  // A row of a batch in flight.
+  struct Planned {
+    SeqId id;
+    int64_t end;        // tokens that are computed after it
+    bool sampled;       // the token at `end`
+    uint32_t restarts;  // of the sequence when it was planned
+  };
+  struct InFlight {
+    ScheduledBatch batch;
+    std::vector<Planned> rows;
+  };
+  std::array<InFlight, 2> steps;  // used in turn
+  size_t oldest_step = 0;
+  int num_in_flight = 0;
+  std::vector<SeqUpdate> updates;  // of the last commit()
   uint64_t next_arrival = 0;
   uint64_t preemptions = 0, prefix_queries_tokens = 0, prefix_hit_tokens = 0;
 };

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
 #include <span>
 #include <string>
 #include <vector>
@@ -19,17 +20,21 @@ struct Sequence {
   std::string scope;
   bool read_prefix_cache = true;
 
-  std::vector<TokenId> tokens;  // prompt, then output
+  std::vector<TokenId> tokens;  // prompt, then output; kPendingToken for what steps in flight sample
   int64_t num_prompt = 0;
   int64_t max_total = 0;     // tokens.size() at which it ends by length
   int64_t num_computed = 0;  // tokens whose keys and values are in `table`
+  int64_t num_planned = 0;   // the same, once the steps in flight are done
   int64_t num_sealed = 0;    // leading blocks offered to the prefix cache
   int64_t num_cached_prompt = 0;
   bool ever_scheduled = false;
+  int32_t pending_row = -1;  // of the last planned batch that samples it
+  uint32_t restarts = 0;     // times that it was preempted
   BlockTable table;
 
   int64_t num_tokens() const { return static_cast<int64_t>(tokens.size()); }
-  int64_t num_left() const { return num_tokens() - num_computed; }
+  // Tokens left to plan. The last of all is sampled and never computed.
+  int64_t num_left() const { return std::min(num_tokens(), max_total - (prompt_only() ? 0 : 1)) - num_planned; }
   bool decoding() const { return num_left() == 1 && num_tokens() > num_prompt; }
   bool prompt_only() const { return max_total == num_prompt; }
   std::span<const TokenId> prompt() const { return std::span(tokens).first(static_cast<size_t>(num_prompt)); }

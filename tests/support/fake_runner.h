@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <thread>
@@ -20,6 +21,7 @@ struct FakeRunnerControls {
   std::atomic<bool> hold{false};              // steps wait until it is false again
   std::atomic<int32_t> bad_prompt_token{-1};  // sequences whose prompt begins with it get logits that are not finite
   std::atomic<int> steps{0};
+  std::atomic<bool> ahead{false};  // before the engine starts: steps are submitted before the one before is collected
 };
 
 // A ModelRunner whose tokens depend on what its paged memory really holds (FakeKv). Log-probabilities name the token
@@ -30,14 +32,22 @@ class FakeRunner final : public model::ModelRunner {
   FakeRunner(const sched::SchedulerConfig& config, std::shared_ptr<FakeRunnerControls> controls)
       : config_(config), controls_(std::move(controls)), kv_(config.num_blocks, config.block_size) {}
 
-  std::vector<model::RowResult> step(std::span<const model::StepRow> rows) override {
-    std::this_thread::sleep_for(std::chrono::milliseconds(controls_->step_ms));
-    while (controls_->hold) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  void submit(std::span<const model::StepRow> rows) override {
     ++controls_->steps;
     if (controls_->throw_next) throw std::runtime_error("the fake runner was told to throw");
     std::vector<model::RowResult> results;
     for (const auto& row : rows) results.push_back(run(row));
-    return results;
+    submitted_.push_back(std::move(results));
+    if (submitted_.size() > 2) throw std::runtime_error("three steps in flight");
+  }
+  void collect(std::vector<model::RowResult>& results) override {
+    std::this_thread::sleep_for(std::chrono::milliseconds(controls_->step_ms));
+    while (controls_->hold) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    results = std::move(submitted_.front());
+    submitted_.pop_front();
+  }
+  bool runs_ahead(const model::SamplingParams& params) const override {
+    return controls_->ahead && params.logprobs < 0 && params.prompt_logprobs < 0;
   }
   int64_t num_blocks() const override { return config_.num_blocks; }
   int64_t block_size() const override { return config_.block_size; }
@@ -46,7 +56,10 @@ class FakeRunner final : public model::ModelRunner {
 
  private:
   model::RowResult run(const model::StepRow& row) {
-    kv_.write(row.tokens, row.first_position, row.block_table);
+    std::vector<int32_t> tokens(row.tokens.begin(), row.tokens.end());
+    if (row.pending_row >= 0)
+      tokens.back() = submitted_.back().at(static_cast<size_t>(row.pending_row)).token.value_or(0);
+    kv_.write(tokens, row.first_position, row.block_table);
     model::RowResult result;
     if (row.prompt[0] == controls_->bad_prompt_token) {
       result.non_finite = true;
@@ -68,6 +81,7 @@ class FakeRunner final : public model::ModelRunner {
   sched::SchedulerConfig config_;
   std::shared_ptr<FakeRunnerControls> controls_;
   FakeKv kv_;
+  std::deque<std::vector<model::RowResult>> submitted_;
 };
 
 }  // namespace mhub::test

@@ -14,8 +14,17 @@ void StepBatch::clear() {
   seq_lens.clear();
   block_tables.clear();
   cu_seqlens_q.assign(1, 0);
+  token_sources.clear();
+  logit_rows.clear();
+  samples.clear();
   tables_.clear();
   max_blocks = 0;
+}
+
+void StepBatch::take_last_token(int32_t source) {
+  token_sources.resize(tokens.size(), -1);
+  tokens.back() = 0;
+  token_sources.back() = source;
 }
 
 void StepBatch::add(std::span<const int32_t> ids, int32_t first_position, std::span<const int32_t> block_table,
@@ -47,6 +56,7 @@ void StepBatch::pad(int64_t rows) {
 }
 
 void StepBatch::finish() {
+  if (!token_sources.empty()) token_sources.resize(tokens.size(), -1);
   block_tables.assign(tables_.size() * static_cast<size_t>(max_blocks), 0);
   for (size_t s = 0; s < tables_.size(); ++s)
     std::copy(tables_[s].begin(), tables_[s].end(), block_tables.begin() + static_cast<int64_t>(s) * max_blocks);

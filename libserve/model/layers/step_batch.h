@@ -14,6 +14,9 @@ struct StepBatch {
   std::vector<int32_t> tokens, positions, slot_mapping;  // [T]
   std::vector<int32_t> cu_seqlens_q, seq_lens;           // [sequences + 1], [sequences]
   std::vector<int32_t> block_tables;                     // [sequences, max_blocks]
+  std::vector<int32_t> token_sources;                    // [T] where take_last_token() was called, else empty
+  std::vector<int32_t> logit_rows;                       // rows of hidden states whose logits are wanted
+  std::vector<kernels::SampleSpec> samples;              // of the rows that are drawn on the device
   int64_t max_blocks = 0;
 
   int64_t num_tokens() const { return static_cast<int64_t>(tokens.size()); }
@@ -21,11 +24,15 @@ struct StepBatch {
   // Precondition: block_table covers first_position + ids.size() positions of block_size.
   void add(std::span<const int32_t> ids, int32_t first_position, std::span<const int32_t> block_table,
            int64_t block_size);
+  // The last token added is the one that the step before drew as its `source`-th.
+  void take_last_token(int32_t source);
   // Adds sequences of one token that nothing is read from or written to, up to `rows` tokens.
   void pad(int64_t rows);
   // After the last add(): lays the block tables out as one matrix.
   void finish();
-  kernels::StepInputs inputs() const { return {tokens, positions, slot_mapping, attention()}; }
+  kernels::StepInputs inputs() const {
+    return {tokens, positions, slot_mapping, attention(), token_sources, logit_rows, samples};
+  }
   kernels::AttentionMetadata attention() const { return {cu_seqlens_q, seq_lens, block_tables, max_blocks}; }
 
  private:

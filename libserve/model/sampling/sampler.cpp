@@ -21,14 +21,22 @@ bool has_penalties(const SamplingParams& p) {
 bool below_min_tokens(const StepRow& row) {
   return static_cast<int64_t>(row.output.size()) < row.params->min_tokens;
 }
+// Whatever the row.
+bool always_changes_logits(const SamplingParams& p) {
+  return has_penalties(p) || !p.logit_bias.empty();
+}
 bool changes_logits(const StepRow& row) {
-  return has_penalties(*row.params) || !row.params->logit_bias.empty() || below_min_tokens(row);
+  return always_changes_logits(*row.params) || below_min_tokens(row);
 }
 
 }  // namespace
 
 bool Sampler::reads_logits_alone(const StepRow& row) {
   return row.params->logprobs < 0 && !changes_logits(row);
+}
+
+bool Sampler::reads_logits_alone(const SamplingParams& params) {
+  return params.logprobs < 0 && params.prompt_logprobs < 0 && params.min_tokens <= 0 && !always_changes_logits(params);
 }
 
 kernels::SampleSpec Sampler::spec_of(const StepRow& row) {

@@ -20,6 +20,8 @@ class Sampler {
   RowResult sample(std::span<float> logits, const StepRow& row);
   // Whether the token depends on nothing but the row's logits and spec_of(row), and nothing else is asked for.
   static bool reads_logits_alone(const StepRow& row);
+  // The same for every row of a request.
+  static bool reads_logits_alone(const SamplingParams& params);
   static kernels::SampleSpec spec_of(const StepRow& row);
 
  private:

@@ -31,20 +31,42 @@ class FakeLoop {
     EXPECT_EQ(scheduler.cancel(id), live_.erase(id) == 1);
     EXPECT_FALSE(scheduler.cancel(id));
   }
-  // False when there was nothing to do.
+  // False when there was nothing to do. With `ahead` the step stays in flight while the next one is planned.
   bool step() {
-    const auto batch = scheduler.schedule();
+    const bool was_in_flight = !in_flight_.empty();
+    settle();
+    const auto& batch = scheduler.schedule();
     check(batch);
-    std::vector<SeqResult> results;
-    for (const auto& row : batch.seqs) results.push_back(run(row));
     last_batch_tokens = batch.num_tokens;
     last_ids.clear();
     for (const auto& row : batch.seqs) last_ids.push_back(row.id);
-    apply(results);
+    if (batch.empty()) {
+      if (!in_flight_.empty()) apply_oldest();
+      return was_in_flight;
+    }
+    start(batch);
     ++steps;
-    return !results.empty();
+    settle();
+    return true;
+  }
+  // Runs a batch; its results are applied later.
+  void start(const ScheduledBatch& batch) {
+    std::vector<SeqResult> results;
+    for (const auto& row : batch.seqs) results.push_back(run(row));
+    in_flight_.push_back(std::move(results));
+  }
+  void settle() {
+    while (in_flight_.size() > (ahead ? 1u : 0u)) apply_oldest();
+  }
+  void apply_oldest() {
+    const std::vector<SeqResult> results = std::move(in_flight_.front());
+    in_flight_.erase(in_flight_.begin());
+    apply(results);
   }
   void apply(const std::vector<SeqResult>& results) {
+    for (const auto& result : results) {
+      if (!live_.count(result.id)) ++overruns;
+    }
     for (const auto& update : scheduler.commit(results)) {
       Live& live = live_.at(update.id);
       if (update.token) live.output.push_back(*update.token);
@@ -56,15 +78,23 @@ class FakeLoop {
     scheduler.check_invariants();
   }
   void run_to_end(int max_steps = 100000) {
-    while (!scheduler.idle()) {
+    while (!idle()) {
       ASSERT_TRUE(step()) << "nothing scheduled though sequences wait";
       ASSERT_LT(steps, max_steps) << "no end";
     }
     EXPECT_EQ(scheduler.stats().blocks_held, 0);
   }
+  bool idle() const { return scheduler.idle() && in_flight_.empty(); }
   SeqResult run(const ScheduledSeq& row) {
     const Live& live = live_.at(row.id);
-    kv_.write(row.tokens, row.start, row.block_table, live.tag);
+    std::vector<TokenId> tokens(row.tokens.begin(), row.tokens.end());
+    if (row.pending_row >= 0) {
+      const SeqResult& pending = in_flight_.back().at(static_cast<size_t>(row.pending_row));
+      EXPECT_EQ(pending.id, row.id);
+      tokens.back() = pending.token.value();
+    }
+    for (const TokenId token : tokens) EXPECT_NE(token, kPendingToken);
+    kv_.write(tokens, row.start, row.block_table, live.tag);
     SeqResult result{row.id, std::nullopt, std::nullopt};
     if (!row.sample) return result;
     const auto context = kv_.read(row.start + static_cast<int64_t>(row.tokens.size()), row.block_table, live.tag);
@@ -80,6 +110,8 @@ class FakeLoop {
   int64_t last_batch_tokens = 0;
   std::vector<SeqId> last_ids;
   int steps = 0;
+  bool ahead = false;
+  int overruns = 0;  // rows computed for a sequence that had ended by the time they were applied
 
  private:
   struct Live {
@@ -114,6 +146,7 @@ class FakeLoop {
 
   mhub::test::FakeKv kv_;
   std::map<SeqId, Live> live_;
+  std::vector<std::vector<SeqResult>> in_flight_;  // oldest first
 };
 
 inline std::vector<TokenId> ramp(int64_t count, TokenId first = 1) {

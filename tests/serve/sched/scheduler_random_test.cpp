@@ -13,14 +13,15 @@ using mhub::test::fake_generate;
 
 class RandomLoad {
  public:
-  explicit RandomLoad(uint32_t seed) : random_(seed), loop_(random_config()) {}
+  explicit RandomLoad(uint32_t seed) : random_(seed), loop_(random_config()), ahead_(seed % 2 == 0) {}
 
   void run(int steps) {
     for (int i = 0; i < steps && !testing::Test::HasFatalFailure(); ++i) {
       while (pick(0, 3) == 0 && expected_.size() < 40) submit();
       if (pick(0, 9) == 0) cancel_one();
       if (pick(0, 499) == 0) loop_.scheduler.reset_prefix_cache();
-      const bool idle = loop_.scheduler.idle();
+      loop_.ahead = ahead_ && pick(0, 7) != 0;
+      const bool idle = loop_.idle();
       if (pick(0, 19) == 0) {
         cancel_during_a_step();
       } else {
@@ -35,6 +36,7 @@ class RandomLoad {
   uint64_t preemptions() const { return loop_.scheduler.stats().preemptions; }
   uint64_t hits() const { return loop_.scheduler.stats().prefix_hit_tokens; }
   int ended() const { return ended_; }
+  int overruns() const { return loop_.overruns; }
 
  private:
   struct Expected {
@@ -92,11 +94,12 @@ class RandomLoad {
     loop_.scheduler.check_invariants();
   }
   void cancel_during_a_step() {
-    const auto batch = loop_.scheduler.schedule();
-    std::vector<SeqResult> results;
-    for (const auto& row : batch.seqs) results.push_back(loop_.run(row));
+    loop_.settle();
+    settle();
+    const auto& batch = loop_.scheduler.schedule();
+    if (!batch.empty()) loop_.start(batch);
     cancel_one();
-    loop_.apply(results);
+    loop_.settle();
   }
   void settle() {
     for (const auto& [id, output] : loop_.outputs) {
@@ -113,6 +116,7 @@ class RandomLoad {
 
   std::mt19937 random_;
   FakeLoop loop_;
+  const bool ahead_;  // most steps are planned while the one before is in flight
   SeqId next_id_ = 1;
   std::map<SeqId, Expected> expected_;
   int ended_ = 0;
@@ -120,7 +124,7 @@ class RandomLoad {
 
 TEST(SchedulerRandom, HoldsItsInvariantsForAMillionSteps) {
   uint64_t preemptions = 0, hits = 0;
-  int ended = 0;
+  int ended = 0, overruns = 0;
   for (uint32_t seed = 1; seed <= 2000; ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));
     RandomLoad load(seed);
@@ -129,11 +133,13 @@ TEST(SchedulerRandom, HoldsItsInvariantsForAMillionSteps) {
     preemptions += load.preemptions();
     hits += load.hits();
     ended += load.ended();
+    overruns += load.overruns();
   }
   // The load reaches what it is meant to test.
   EXPECT_GT(preemptions, 10000u);
   EXPECT_GT(hits, 100000u);
   EXPECT_GT(ended, 50000);
+  EXPECT_GT(overruns, 5000);
 }
 
 }  // namespace

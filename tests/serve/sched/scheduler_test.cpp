@@ -208,11 +208,9 @@ TEST(Scheduler, CancelDuringAStepSkipsItsResult) {
   FakeLoop loop(small_config());
   ASSERT_TRUE(loop.add(sequence(1, ramp(4), 5)));
   ASSERT_TRUE(loop.add(sequence(2, ramp(4, 50), 1)));
-  const auto batch = loop.scheduler.schedule();
-  std::vector<SeqResult> results;
-  for (const auto& row : batch.seqs) results.push_back(loop.run(row));
+  loop.start(loop.scheduler.schedule());
   loop.cancel(1);
-  loop.apply(results);
+  loop.settle();
   EXPECT_EQ(loop.finishes.count(1), 0u);
   EXPECT_EQ(loop.outputs[2], fake_generate(ramp(4, 50), 1, kVocab));
   EXPECT_TRUE(loop.scheduler.idle());

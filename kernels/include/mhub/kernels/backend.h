@@ -112,12 +112,6 @@ struct AttentionMetadata {
   int64_t max_blocks = 0;
 };
 
-// What a step computes, known before its first operation. Host memory; the same spans are given to the operations.
-struct StepInputs {
-  std::span<const int32_t> tokens, positions, slot_mapping;  // [T]
-  AttentionMetadata attention;
-};
-
 // What sample() needs of a request: everything whose effect depends on one row of logits alone.
 struct SampleSpec {
   float temperature = 0.0f;  // 0 = greedy (lowest id among equals)
@@ -125,6 +119,17 @@ struct SampleSpec {
   float top_p = 1.0f;
   float min_p = 0.0f;
   uint64_t race_key = 0;  // of the exponential race that draws (libserve/model/sampling/race.h)
+};
+
+// What a step computes, known before its first operation. Host memory; the same spans are given to the operations.
+struct StepInputs {
+  std::span<const int32_t> tokens, positions, slot_mapping;  // [T]
+  AttentionMetadata attention;
+  // [T] or empty: index among what the step before drew, which is the token; -1 = tokens[t] is. Only with
+  // draws_ahead().
+  std::span<const int32_t> token_sources = {};
+  std::span<const int32_t> logit_rows = {};  // for gather_rows()
+  std::span<const SampleSpec> samples = {};  // for draw()
 };
 
 // One abstract class per device. Thread-compatible: one thread drives it (the engine thread); it may use its own pool.
@@ -180,6 +185,15 @@ class Backend {
     static_cast<void>(shape);
     operations();
   }
+  // Steps that wait for nothing: begin_step(), operations, draw(), end_step(); collect_step() later, at most one step
+  // behind.
+  virtual bool draws_ahead() const { return false; }
+  // Draws the announced samples [first, first + logits.rows) as sample() does. They stay on the device.
+  virtual void draw(int64_t first, TensorView logits);
+  // Starts to bring what was drawn to the host.
+  virtual void end_step();
+  // Waits for the oldest ended step that was not collected, and gives what it drew.
+  virtual void collect_step(std::span<int32_t> out);
   // Draws a token per row of logits float32 [specs.size(), V]; -1 where a row has no finite maximum. False when this
   // back end leaves sampling to the host.
   virtual bool sample(std::span<int32_t> out, TensorView logits, std::span<const SampleSpec> specs) {

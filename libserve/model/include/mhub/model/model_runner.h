@@ -19,13 +19,15 @@ namespace mhub::model {
 
 // One sequence's share of a step. Borrowed for the call.
 struct StepRow {
-  std::span<const int32_t> tokens;        // the tokens to compute now: positions first_position ...
+  std::span<const int32_t> tokens;  // the tokens to compute now: positions first_position ...
+  // Row of the step submitted before whose sampled token tokens.back() is; -1 = tokens.back() is known.
+  int32_t pending_row = -1;
   int32_t first_position = 0;
-  std::span<const int32_t> block_table;   // covers first_position + tokens.size() positions
-  bool sample = false;                    // sample after the last token of this row
+  std::span<const int32_t> block_table;  // covers first_position + tokens.size() positions
+  bool sample = false;                   // sample after the last token of this row
   const SamplingParams* params = nullptr;
-  std::span<const int32_t> prompt;        // whole prompt (penalties)
-  std::span<const int32_t> output;        // tokens generated so far (penalties, seed index)
+  std::span<const int32_t> prompt;  // whole prompt (penalties)
+  std::span<const int32_t> output;  // tokens generated so far (penalties, seed index)
   // Prompt logprobs: for each token of this row, log-probabilities of the token that FOLLOWS it, when
   // want_prompt_logprobs; next_tokens[i] is that token (-1 at the end).
   bool want_prompt_logprobs = false;
@@ -33,17 +35,30 @@ struct StepRow {
 };
 
 struct RowResult {
-  std::optional<int32_t> token;           // set when sampled
+  std::optional<int32_t> token;  // set when sampled
   std::optional<PositionLogprobs> logprobs;
   std::vector<PositionLogprobs> prompt_logprobs;  // one per token of the row whose next token is not -1, in order
-  bool non_finite = false;                // logits were NaN or all -inf: the request must end with an error
+  bool non_finite = false;                        // logits were NaN or all -inf: the request must end with an error
 };
 
 // Seam between the engine and a model on a device.
 class ModelRunner {
  public:
   virtual ~ModelRunner() = default;
-  virtual std::vector<RowResult> step(std::span<const StepRow> rows) = 0;
+  // Starts a step. Steps run in the order in which they were submitted.
+  virtual void submit(std::span<const StepRow> rows) = 0;
+  // Waits for the oldest step that was not collected. The vector's memory is used again.
+  virtual void collect(std::vector<RowResult>& results) = 0;
+  // Whether a next step may be submitted before one with rows of such parameters is collected; at most one may. Where
+  // it says no, submit() may be as slow as the step.
+  virtual bool runs_ahead(const SamplingParams& params) const = 0;
+  // submit() and collect().
+  std::vector<RowResult> step(std::span<const StepRow> rows) {
+    std::vector<RowResult> results;
+    submit(rows);
+    collect(results);
+    return results;
+  }
   virtual int64_t num_blocks() const = 0;
   virtual int64_t block_size() const = 0;
   virtual int64_t vocab_size() const = 0;
@@ -53,17 +68,17 @@ class ModelRunner {
 enum class LoadFormat { kAuto, kDummy };
 
 struct RunnerOptions {
-  std::filesystem::path model;            // directory or GGUF file
+  std::filesystem::path model;  // directory or GGUF file
   LoadFormat load_format = LoadFormat::kAuto;
-  std::string dtype = "auto";             // auto|half|float16|bfloat16|float|float32
+  std::string dtype = "auto";  // auto|half|float16|bfloat16|float|float32
   int64_t block_size = 16;
-  int64_t max_model_len = 0;              // 0 = the model's own, lowered to what the KV pool holds
+  int64_t max_model_len = 0;  // 0 = the model's own, lowered to what the KV pool holds
   int64_t max_num_seqs = 256;
   int64_t max_num_batched_tokens = 2048;
-  uint64_t kv_cache_memory_bytes = 0;     // 0 = from gpu_memory_utilization
-  double gpu_memory_utilization = 0.9;    // share of device memory for weights + workspace + KV
-  uint64_t seed = 0;                      // of dummy weights
-  int64_t sampled_vocab = 0;              // ids below it may be sampled and reported (config.vocab_size is padded); 0 = all
+  uint64_t kv_cache_memory_bytes = 0;   // 0 = from gpu_memory_utilization
+  double gpu_memory_utilization = 0.9;  // share of device memory for weights + workspace + KV
+  uint64_t seed = 0;                    // of dummy weights
+  int64_t sampled_vocab = 0;  // ids below it may be sampled and reported (config.vocab_size is padded); 0 = all
 };
 
 // What was planned and loaded, for logs, /metrics and `mhub plan`. Bytes.

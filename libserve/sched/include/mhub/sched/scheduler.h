@@ -37,24 +37,29 @@ struct SchedulerConfig {
 struct NewSequence {
   SeqId id = 0;
   std::vector<TokenId> prompt;
-  int64_t max_tokens = 0;           // generated at most (0 = prompt only)
-  int priority = 0;                 // lower runs earlier (Policy::kPriority)
-  std::string cache_scope;          // sequences share prefix blocks only within one scope (API key, salt)
-  bool read_prefix_cache = true;    // false: every prompt position must be computed (prompt logprobs)
+  int64_t max_tokens = 0;         // generated at most (0 = prompt only)
+  int priority = 0;               // lower runs earlier (Policy::kPriority)
+  std::string cache_scope;        // sequences share prefix blocks only within one scope (API key, salt)
+  bool read_prefix_cache = true;  // false: every prompt position must be computed (prompt logprobs)
 };
 
 // Whether a sequence can ever run: kInvalidRequest (no tokens), or kContextTooLong with the arithmetic when its prompt
 // (+1 when max_tokens > 0) is over max_model_len or it needs more blocks than the pool has.
 Result<void> check_fits(const SchedulerConfig& config, int64_t prompt_tokens, int64_t max_tokens);
 
+// Stands in a sequence for a token that a step in flight is sampling.
+constexpr TokenId kPendingToken = -1;
+
 // What one sequence computes in a step. Spans stay valid until the next call of a Scheduler member.
 struct ScheduledSeq {
   SeqId id = 0;
-  int64_t start = 0;                       // num_computed_tokens before the step
-  std::span<const TokenId> tokens;         // tokens [start, start + tokens.size()) of prompt + output
+  int64_t start = 0;                // num_computed_tokens before the step
+  std::span<const TokenId> tokens;  // tokens [start, start + tokens.size()) of prompt + output
   std::span<const BlockId> block_table;
-  bool sample = false;                     // after this step all tokens are computed: the last one is sampled
+  bool sample = false;  // after this step all tokens are computed: the last one is sampled
   std::span<const TokenId> prompt, output;
+  // Row of the batch before, still in flight, whose sampled token tokens.back() is (kPendingToken); -1 = all are known.
+  int32_t pending_row = -1;
 };
 struct ScheduledBatch {
   std::vector<ScheduledSeq> seqs;
@@ -67,14 +72,14 @@ enum class Finish { kStop, kLength, kError };
 // What the runner produced for one ScheduledSeq, in order.
 struct SeqResult {
   SeqId id = 0;
-  std::optional<TokenId> token;      // present iff sample was true and the row was finite
-  std::optional<Finish> finish;      // kStop or kError decided outside (stop ids, non-finite logits)
+  std::optional<TokenId> token;  // present iff sample was true and the row was finite
+  std::optional<Finish> finish;  // kStop or kError decided outside (stop ids, non-finite logits)
 };
 // What commit() did to a sequence that the caller must tell the client.
 struct SeqUpdate {
   SeqId id = 0;
   std::optional<TokenId> token;
-  std::optional<Finish> finish;      // the sequence is gone, its blocks are free
+  std::optional<Finish> finish;  // the sequence is gone, its blocks are free
 };
 
 struct SchedulerStats {
@@ -95,9 +100,13 @@ class Scheduler {
   bool cancel(SeqId id);
   // Plans one step: running sequences first (decode, then chunked prefill), then waiting ones while budget, seats and
   // blocks last. May preempt (recompute) the sequence whose loss is smallest. Empty when there is nothing to do.
-  ScheduledBatch schedule();
-  // Applies the results of the batch that schedule() returned last. Sequences cancelled in between are skipped.
-  std::vector<SeqUpdate> commit(std::span<const SeqResult> results);
+  // The batch before may still be in flight: it is taken to do what it was planned to do. Its steps must run in order.
+  // The batch is valid until the second next call.
+  const ScheduledBatch& schedule();
+  // Applies the results of the oldest batch in flight; empty ones are not. Sequences that ended in between (cancelled,
+  // or stopped by the step before) are skipped. Valid until the next call.
+  std::span<const SeqUpdate> commit(std::span<const SeqResult> results);
+  int num_in_flight() const;  // batches, at most 2
   bool idle() const;
   SchedulerStats stats() const;
   int64_t num_cached_tokens(SeqId id) const;  // prompt tokens taken from the prefix cache when it was first scheduled
