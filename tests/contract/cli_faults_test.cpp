@@ -131,8 +131,10 @@ TEST_F(CliFaults, InterruptionsAreExit130And143) {
   write_file(model / "model.safetensors", header);
   fs::resize_file(model / "model.safetensors", header.size() + (uint64_t{1} << 31));
   for (const auto& [signal_number, exit_code] : {std::pair(SIGINT, 130), std::pair(SIGTERM, 143)}) {
-    options_.while_running = [number = signal_number](pid_t pid) {
-      usleep(300'000);
+    options_.while_running = [this, number = signal_number](pid_t pid) {
+      std::error_code none;
+      const auto staged = [&] { return fs::directory_iterator(home() / "partial", none) != fs::directory_iterator{}; };
+      for (int waits = 0; waits < 1000 && !staged(); ++waits) usleep(10'000);
       kill(pid, number);
     };
     fails({"import", model.string()}, exit_code);

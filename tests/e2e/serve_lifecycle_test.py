@@ -133,7 +133,7 @@ class ServeLifecycle(unittest.TestCase):
             self.assertRegex(log, r"mhub: computing on the CPU: .*libmhub_cuda\.so does not exist")
 
     def test_sigterm_lets_running_answers_finish_and_refuses_new_ones(self):
-        with self.serve() as server:
+        with self.serve("--shutdown-timeout", "300") as server:
             stream = OpenStream(server.url)
             server.process.send_signal(signal.SIGTERM)
             wait_for(lambda: health(server.url) == 503, 1, "health 503")
