@@ -33,10 +33,10 @@ Result<void> rebuild(const Cli& cli) {
 }  // namespace
 
 void add_registry(Cli& cli) {
-  auto action = std::make_shared<std::string>();
+  auto action = std::make_shared<std::string>();  // kept by the command, which parses into it
   CLI::App* command =
       cli.command("registry", "Rebuild a damaged or lost registry from the models on disk",
-                  "  mhub registry rebuild\n  mhub registry rebuild --json", [&cli] { return rebuild(cli); });
+                  "  mhub registry rebuild\n  mhub registry rebuild --json", [&cli, action] { return rebuild(cli); });
   command->add_option("ACTION", *action, "rebuild: make a new registry, keep the old file beside it")
       ->required()
       ->check(CLI::IsMember({"rebuild"}));
