@@ -19,7 +19,8 @@ struct Scheme {
   int bits = 4;
   int64_t group_size = 32;  // 0: one scale per row
   bool symmetric = true;
-  bool i8_zeros = false;  // zero points as older writers stored them
+  bool i8_zeros = false;   // zero points as older writers stored them
+  bool reordered = false;  // weight_g_idx names groups of columns that are not neighbours
 };
 
 void put_word(std::string& bytes, size_t word, uint32_t value) {
@@ -36,23 +37,28 @@ void quantize(const std::string& name, test::TinyTensor& tensor, const Scheme& s
   const int64_t zero_rows = (rows + per_word - 1) / per_word;
   std::string zeros(static_cast<size_t>(zero_rows * groups * 4), '\0'),
       old_zeros(static_cast<size_t>(rows * groups), '\0');
-  std::string scales;
+  std::string scales, order;
+  std::vector<std::vector<int64_t>> members(static_cast<size_t>(groups));  // columns of each group
+  for (int64_t c = 0; c < cols; ++c) {
+    const auto g = static_cast<int32_t>((s.reordered ? c * 7 % cols : c) / group);
+    members[static_cast<size_t>(g)].push_back(c);
+    order.append(reinterpret_cast<const char*>(&g), 4);
+  }
   for (int64_t r = 0; r < rows; ++r) {
     for (int64_t g = 0; g < groups; ++g) {
-      const auto begin = static_cast<size_t>(r * cols + g * group);
-      const auto end = static_cast<size_t>(r * cols + std::min((g + 1) * group, cols));
       float most = 1e-6f;
-      for (size_t i = begin; i < end; ++i) most = std::max(most, std::abs(tensor.values[i]));
+      for (const int64_t c : members[static_cast<size_t>(g)])
+        most = std::max(most, std::abs(tensor.values[static_cast<size_t>(r * cols + c)]));
       const float scale = most / static_cast<float>(high - 2);
       const int zero = s.symmetric ? 0 : static_cast<int>((r + g) % 5) - 2;
       scales.append(reinterpret_cast<const char*>(&scale), 4);
       const auto stored_zero = static_cast<uint32_t>(zero - low);
       put_word(zeros, static_cast<size_t>(r / per_word * groups + g), stored_zero << (r % per_word * s.bits));
       old_zeros[static_cast<size_t>(r * groups + g)] = static_cast<char>(zero);
-      for (size_t i = begin; i < end; ++i) {
+      for (const int64_t col : members[static_cast<size_t>(g)]) {
+        const auto i = static_cast<size_t>(r * cols + col);
         const int q = std::clamp(static_cast<int>(std::lround(tensor.values[i] / scale)) + zero, low, high);
         tensor.values[i] = scale * static_cast<float>(q - zero);
-        const int64_t col = static_cast<int64_t>(i) - r * cols;
         put_word(packed, static_cast<size_t>(r * words + col / per_word),
                  static_cast<uint32_t>(q - low) << (col % per_word * s.bits));
         plain[i] = static_cast<char>(q);
@@ -69,6 +75,7 @@ void quantize(const std::string& name, test::TinyTensor& tensor, const Scheme& s
     file.add(name, "I8", {rows, cols}, plain);
   }
   file.add(name + "_scale", "F32", {rows, groups}, scales);
+  if (s.reordered) file.add(name + "_g_idx", "I32", {cols}, order);
   if (s.symmetric) return;
   if (s.i8_zeros)
     file.add(name + "_zero_point", "I8", {rows, groups}, old_zeros);
@@ -157,7 +164,9 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Values(Scheme{"pack-quantized", 4, 32, true, false}, Scheme{"pack-quantized", 4, 32, false, false},
                     Scheme{"pack-quantized", 4, 32, false, true}, Scheme{"pack-quantized", 4, 0, true, false},
                     Scheme{"pack-quantized", 8, 32, true, false}, Scheme{"pack-quantized", 8, 32, false, false},
-                    Scheme{"int-quantized", 8, 0, true, false}));
+                    Scheme{"pack-quantized", 4, 32, true, false, true},
+                    Scheme{"pack-quantized", 4, 32, false, false, true},
+                    Scheme{"pack-quantized", 8, 32, false, true, true}, Scheme{"int-quantized", 8, 0, true, false}));
 
 }  // namespace
 }  // namespace mhub::model
