@@ -37,10 +37,9 @@ Result<void> read_weights(const JsonFields& weights, CompressedTensors& out) {
     return weights.error("strategy",
                          fmt::format("\"{}\" is not supported (group and channel are)", printable(*strategy, 32)));
   }
-  if (weights.has("actorder") && weights.json()["actorder"] != Json(false)) {
+  if (weights.has("actorder") && !weights.json()["actorder"].is_boolean()) {
     MHUB_TRY(const auto order, weights.string("actorder"));
-    if (*order == "group") return weights.error("actorder", "\"group\" (reordered input columns) is not supported");
-    if (*order != "weight" && *order != "static")
+    if (order && *order != "group" && *order != "weight" && *order != "static" && *order != "dynamic")
       return weights.error("actorder", fmt::format("unknown value \"{}\"", printable(*order, 32)));
   }
   MHUB_TRY(const auto dynamic, weights.boolean("dynamic"));

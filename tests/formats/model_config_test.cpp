@@ -273,7 +273,8 @@ TEST_F(Config, CompressedTensors) {
   refused(changed("type", "float"), "weights/type: \"float\" of 4 bits");
   refused(changed("strategy", "tensor"), "weights/strategy: \"tensor\" is not supported");
   refused(changed("group_size", nullptr), "weights/group_size: missing");
-  refused(changed("actorder", "group"), "weights/actorder");
+  EXPECT_TRUE(good(changed("actorder", "group")).quantization);  // the files' weight_g_idx says what it means
+  refused(changed("actorder", "sorted"), "weights/actorder: unknown value \"sorted\"");
   refused(changed("dynamic", true), "weights/dynamic");
   refused(compressed(weights, "marlin-24"), "/quantization_config/format: \"marlin-24\" is not supported");
   Json two = compressed(weights, "pack-quantized");

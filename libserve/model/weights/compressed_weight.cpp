@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Quantized Linear weights of compressed-tensors: pack-quantized (weight_packed) and int-quantized (I8 weight).
+// Quantized Linear weights of compressed-tensors: pack-quantized (weight_packed) and int-quantized (I8 weight). Inputs
+// grouped in the order of their activations (weight_g_idx) have no groups of neighbours and are decoded to float32.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -77,6 +78,61 @@ Result<void> take_zeros(const TensorTable& tensors, const TensorEntry& zero, int
   return {};
 }
 
+// weight_g_idx, the group of each input: null when it says what the column says anyway, or nothing (-1).
+Result<const std::byte*> read_order(const TensorTable& tensors, const TensorEntry& entry,
+                                    const kernels::MatrixSource& source) {
+  MHUB_CHECK_OK(require_shape(tensors, entry, DType::kI32, {source.cols}));
+  const std::byte* order = tensors.data(entry);
+  const int64_t groups = ceil_div(source.cols, source.group_size);
+  bool trivial = true, unset = true;
+  for (int64_t col = 0; col < source.cols; ++col) {
+    const int64_t group = load_le<int32_t>(order + 4 * col);
+    unset = unset && group == -1;
+    if (!unset && (group < 0 || group >= groups))
+      return bad_tensor(tensors, entry.name, fmt::format("names group {} of {}", group, groups));
+    trivial = trivial && group == col / source.group_size;
+  }
+  return trivial || unset ? nullptr : order;
+}
+
+// The float32 matrix of packed codes whose columns belong to the groups that `order` names. `packed` is kept alive.
+CheckpointWeight decoded(const CheckpointWeight& packed, const std::byte* order, int bits) {
+  const kernels::MatrixSource& source = packed.source;
+  const int64_t groups = ceil_div(source.cols, source.group_size), per_word = 32 / bits,
+                words = ceil_div(source.cols, per_word);
+  const uint32_t mask = (1u << bits) - 1, middle = 1u << (bits - 1);
+  const auto* codes = static_cast<const std::byte*>(source.data);
+  const auto* zeros = static_cast<const std::byte*>(source.zeros);
+  kernels::MatrixSource scale_table;
+  scale_table.dtype = source.scale_dtype;
+  scale_table.rows = source.rows;
+  scale_table.cols = groups;
+  scale_table.data = source.scales;
+  std::vector<float> scales(static_cast<size_t>(source.rows * groups));
+  kernels::dequantize_rows(scale_table, 0, source.rows, scales.data());
+  auto bytes = std::make_shared<std::vector<std::byte>>(static_cast<size_t>(source.rows * source.cols) * sizeof(float));
+  auto* out = reinterpret_cast<float*>(bytes->data());
+  for (int64_t row = 0; row < source.rows; ++row) {
+    for (int64_t col = 0; col < source.cols; ++col) {
+      const int64_t g = load_le<int32_t>(order + 4 * col);
+      const uint32_t code =
+          load_le<uint32_t>(codes + 4 * (row * words + col / per_word)) >> (bits * (col % per_word)) & mask;
+      const uint32_t zero =
+          zeros ? load_le<uint32_t>(zeros + 4 * (row / per_word * groups + g)) >> (bits * (row % per_word)) & mask
+                : middle;
+      *out++ = scales[static_cast<size_t>(row * groups + g)] *
+               static_cast<float>(static_cast<int32_t>(code) - static_cast<int32_t>(zero));
+    }
+  }
+  CheckpointWeight made;
+  made.source.rows = source.rows;
+  made.source.cols = source.cols;
+  made.source.data = bytes->data();
+  made.bytes = bytes->size();
+  made.owned = std::move(bytes);
+  return made;
+}
+
 }  // namespace
 
 Result<std::optional<CheckpointWeight>> quantized_weight(const TensorTable& tensors, const WeightSpec& spec,
@@ -134,6 +190,18 @@ Result<std::optional<CheckpointWeight>> compressed_weight(const TensorTable& ten
   if (zero) {
     used.insert(zero->name);
     MHUB_CHECK_OK(take_zeros(tensors, *zero, bits, weight));
+  }
+  if (const TensorEntry* order = tensors.find(spec.name + "_g_idx"); order && packed) {
+    used.insert(order->name);
+    MHUB_TRY(const std::byte* reordered, read_order(tensors, *order, source));
+    if (reordered) {
+      CheckpointWeight floats;
+      floats.source.rows = spec.rows;
+      floats.source.cols = spec.cols;
+      floats.bytes = static_cast<uint64_t>(spec.rows * spec.cols) * sizeof(float);
+      floats.make = [weight, reordered, bits] { return decoded(weight, reordered, bits); };
+      return std::optional(std::move(floats));
+    }
   }
   return std::optional(std::move(weight));
 }

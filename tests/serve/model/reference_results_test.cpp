@@ -38,12 +38,23 @@ std::vector<int32_t> ids_of(const Json& json) {
   return json.get<std::vector<int32_t>>();
 }
 
-class FixtureTest : public testing::TestWithParam<const char*> {};
+struct Fixture {
+  const char* name;
+  // Of the reference (transformers 5.24, eager attention) computing in bfloat16: root mean square of what its logits
+  // are off, over that of the logits.
+  double bfloat16_error;
+};
+class FixtureTest : public testing::TestWithParam<Fixture> {
+ protected:
+  void SetUp() override {
+    const auto shared = test::shared_dir();
+    if (!shared) GTEST_SKIP() << "no MHUB_SHARED_DIR";
+    dir = *shared / "fixtures" / GetParam().name;
+  }
+  fs::path dir;
+};
 
 TEST_P(FixtureTest, LogitsAndGreedyTokens) {
-  const auto shared = test::shared_dir();
-  if (!shared) GTEST_SKIP() << "no MHUB_SHARED_DIR";
-  const fs::path dir = *shared / "fixtures" / GetParam();
   auto model = load(float32_options(dir));
   auto table = formats::open_safetensors_file(dir / "reference.safetensors");
   ASSERT_TRUE(table) << table.error().one_line();
@@ -63,11 +74,35 @@ TEST_P(FixtureTest, LogitsAndGreedyTokens) {
   sequence.blocks = block_table(*model, 64);
   EXPECT_EQ(generate(*model, sequence, 24), read_tensor<int32_t>(*table, "greedy"));
 }
+
+TEST_P(FixtureTest, Bfloat16StaysWithinTwiceTheReferencesOwnError) {
+  RunnerOptions options = float32_options(dir);
+  options.dtype = "bfloat16";
+  auto model = load(options);
+  auto table = formats::open_safetensors_file(dir / "reference.safetensors");
+  ASSERT_TRUE(table) << table.error().one_line();
+  const auto expected = read_tensor<float>(*table, "logits");
+  const auto logits = all_logits(*model, read_tensor<int32_t>(*table, "input_ids"));
+  double squares = 0, error = 0;
+  for (size_t i = 0; i < expected.size(); ++i) {
+    const double wanted = static_cast<double>(expected[i]);
+    squares += wanted * wanted;
+    error += std::pow(static_cast<double>(logits[i / 256][i % 256]) - wanted, 2);
+  }
+  const double relative = std::sqrt(error / squares);
+  std::printf("%s: bfloat16 error %.5f, the reference's %.5f\n", GetParam().name, relative, GetParam().bfloat16_error);
+  EXPECT_LT(relative, 2 * GetParam().bfloat16_error);
+}
 INSTANTIATE_TEST_SUITE_P(Families, FixtureTest,
-                         testing::Values("deepseek_v2", "deepseek_v3", "gemma2", "gemma3", "gpt_oss", "llama",
-                                         "llama31", "llama_bias", "mistral_swa", "mixtral", "olmo2", "phi3", "qwen2",
-                                         "qwen2_moe", "qwen2_yarn", "qwen3", "qwen3_moe"),
-                         [](const auto& param) { return std::string(param.param); });
+                         testing::Values(Fixture{"deepseek_v2", 0.02539}, Fixture{"deepseek_v3", 0.11579},
+                                         Fixture{"gemma2", 0.01060}, Fixture{"gemma3", 0.01462},
+                                         Fixture{"gpt_oss", 0.05931}, Fixture{"llama", 0.02052},
+                                         Fixture{"llama31", 0.01766}, Fixture{"llama_bias", 0.01971},
+                                         Fixture{"mistral_swa", 0.01992}, Fixture{"mixtral", 0.04372},
+                                         Fixture{"olmo2", 0.01180}, Fixture{"phi3", 0.01918}, Fixture{"qwen2", 0.01992},
+                                         Fixture{"qwen2_moe", 0.07234}, Fixture{"qwen2_yarn", 0.02232},
+                                         Fixture{"qwen3", 0.01867}, Fixture{"qwen3_moe", 0.17811}),
+                         [](const auto& param) { return std::string(param.param.name); });
 
 TEST(ReferenceResults, Stories260k) {
   const auto shared = test::shared_dir();
