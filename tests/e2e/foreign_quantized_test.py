@@ -2,6 +2,7 @@
 """Quantized copies of a checkpoint as other programs write them (foreign_quantized.py), served by the real program:
 each has the perplexity of its own matrices in floats, and one near the source's. MODEL TEXT as arguments: a real model;
 else a tiny random one. Where torch and transformers are installed, they say what the floats give."""
+import json
 import math
 import os
 import pathlib
@@ -13,7 +14,7 @@ import foreign_quantized
 import harness
 
 MODEL, TEXT = (sys.argv.pop(1), sys.argv.pop(1)) if len(sys.argv) > 2 else (None, None)
-WINDOW, WINDOWS = 512, 8 if MODEL else 1
+WINDOW, WINDOWS = 512, 4 if MODEL else 1
 CLOSE = 1e-4  # of a perplexity to that of the same matrices in floats
 # Of the perplexity to the source's: (4 bits, 8 bits). Random weights have no meaning to lose.
 EXPECTED = (0.10, 0.02) if MODEL else (0.5, 0.05)
@@ -40,13 +41,20 @@ def served_perplexity(model, home, ids, dtype):
     return math.exp(total / scored)
 
 
+def real_tokens(model):
+    """Ids below it have a token; rows of the embedding past it are padding, and no part of a probability."""
+    with open(pathlib.Path(model) / "tokenizer.json", encoding="utf-8") as file:
+        tokenizer = json.load(file)
+    return 1 + max([*tokenizer["model"]["vocab"].values(), *(token["id"] for token in tokenizer["added_tokens"])])
+
+
 def torch_perplexity(model, ids):
     loaded = transformers.AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32)
-    total, scored = 0.0, 0
+    total, scored, tokens = 0.0, 0, real_tokens(model)
     with torch.no_grad():
         for start in range(0, len(ids), WINDOW):
             window = torch.tensor([ids[start:start + WINDOW]])
-            logprobs = loaded(window).logits[0, :-1].double().log_softmax(-1)
+            logprobs = loaded(window).logits[0, :-1, :tokens].double().log_softmax(-1)
             total -= logprobs.gather(1, window[0, 1:, None]).sum().item()
             scored += window.shape[1] - 1
     return math.exp(total / scored)
