@@ -44,6 +44,12 @@ void Backend::gated_activation(TensorView out, TensorView gate_up, const GatedAc
   silu_mul(out, gate_up);
 }
 
+void Backend::gated_linear(TensorView out, TensorView gate_up, TensorView x, const PreparedWeight& weight,
+                           const float* bias, const GatedActivation& activation) {
+  linear(gate_up, x, weight, bias);
+  gated_activation(out, gate_up, activation);
+}
+
 void Backend::scale(TensorView, float) {
   missing(*this, "scale");
 }

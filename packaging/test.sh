@@ -1,13 +1,16 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # Everything the test suite needs, then the whole suite; closes with ctest's summary.
-# MHUB_JOBS: parallel compile jobs (default: one per core). Where nvcc is found the CUDA plug-in is compiled too.
+# MHUB_JOBS: parallel compile jobs (default: one per core). Where nvcc is found the CUDA plug-in is compiled too,
+# for every architecture that it names.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 ./packaging/deps.sh
 options=()
 export PATH="$PATH:/usr/local/cuda/bin"
-if command -v nvcc >/dev/null 2>&1; then options+=(-DMHUB_BUILD_CUDA=ON); fi
+if command -v nvcc >/dev/null 2>&1; then
+  options+=(-DMHUB_BUILD_CUDA=ON "-DCMAKE_CUDA_ARCHITECTURES=80;86;89;90a;100;120")
+fi
 # Clients of other makers that the end-to-end tests drive (openai, modelscope, huggingface_hub). Without the Python
 # package index those tests are left out, with a line; everything else runs.
 requirements=tests/e2e/requirements.txt

@@ -204,10 +204,12 @@ void CudaBackend::head_rms_norm(TensorView x, int64_t head_dim, const float* wei
 }
 
 void CudaBackend::gated_activation(TensorView out, TensorView gate_up, const GatedActivation& activation) {
-  if (activation.kind == Activation::kSilu)
-    cuda::silu_mul(out, gate_up, stream_.get());
-  else
-    cuda::gated_activation(out, gate_up, activation, stream_.get());
+  cuda::gated_activation(out, gate_up, activation, stream_.get());
+}
+
+void CudaBackend::gated_linear(TensorView out, TensorView gate_up, TensorView x, const PreparedWeight& weight,
+                               const float* bias, const GatedActivation& activation) {
+  linear_.run_gated(out, gate_up, x, as_cuda(weight).view(), bias_as(out.dtype, bias, weight.rows()), activation);
 }
 
 void CudaBackend::scale(TensorView x, float factor) {

@@ -69,6 +69,8 @@ class CudaBackend final : public Backend {
                  const KvCache& cache, int64_t layer) override;
   void head_rms_norm(TensorView x, int64_t head_dim, const float* weight, float eps) override;
   void gated_activation(TensorView out, TensorView gate_up, const GatedActivation& activation) override;
+  void gated_linear(TensorView out, TensorView gate_up, TensorView x, const PreparedWeight& weight, const float* bias,
+                    const GatedActivation& activation) override;
   void scale(TensorView x, float factor) override;
   void soft_cap(TensorView x, float cap) override;
   void add(TensorView sum, TensorView x) override;

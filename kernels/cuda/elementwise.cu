@@ -2,6 +2,7 @@
 #include "cuda/elementwise.h"
 
 #include "cuda/element.cuh"
+#include "cuda/rows.h"
 
 namespace mhub::kernels::cuda {
 namespace {
@@ -97,6 +98,7 @@ void gated_activation(TensorView out, TensorView gate_up, const GatedActivation&
   constexpr const char* kName = "gated_activation";
   require(gate_up.rows == out.rows && gate_up.cols == 2 * out.cols && out.dtype == gate_up.dtype, kName,
           {out.rows, out.cols}, "shapes differ");
+  if (activation.kind == Activation::kSilu) return silu_mul(out, gate_up, stream);
   for_element(out.dtype, kName, [&](auto tag) {
     using T = typename decltype(tag)::type;
     const Rows<T> to(out), from(gate_up);

@@ -7,7 +7,7 @@
 
 namespace mhub::kernels::cuda {
 
-// out = activation(gate) * up for the activations other than SiLU; SiLU has its own in rows.h.
+// out = activation(gate) * up of gate_up = [gate, up].
 void gated_activation(TensorView out, TensorView gate_up, const GatedActivation& activation, cudaStream_t stream);
 void scale(TensorView x, float factor, cudaStream_t stream);
 void soft_cap(TensorView x, float cap, cudaStream_t stream);

@@ -1,35 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
 // Products grouped by expert. In 16 bits a warp keeps eight rows of an expert against sixteen rows of its weight
-// (fragments as in skinny_linear.cu), so with few rows per expert each weight is read once; other shapes take the plain
-// kernel.
+// (fragments as in skinny_linear.cu), so with few rows per expert each weight is read once; many rows go to
+// grouped_tiles(), other shapes to the plain kernel.
 #include <algorithm>
 
 #include "cuda/element.cuh"
 #include "cuda/experts.h"
+#include "cuda/grouped_tiles.h"
 #include "cuda/mma.cuh"
 
 namespace mhub::kernels::cuda {
 namespace {
 
 constexpr int kWarps = 8;
+constexpr int64_t kManyRows = 4;  // an expert, on average; from here on tiles are faster than eight rows at a time
 
-struct Args {
-  void* out;
-  const void* x;
-  const void* weight;
-  const float* bias;
-  const int32_t* offsets;
-  const int32_t* row_tokens;  // null: x has a row per row of out
-  int64_t out_stride, x_stride, weight_stride;
-  int experts, n, k;
-};
+using Args = GroupedProduct;
 
 // A warp per result.
 template <class T>
-__global__ void __launch_bounds__(kWarps * 32) plain_kernel(Args a, int64_t rows) {
+__global__ void __launch_bounds__(kWarps * 32) plain_kernel(Args a) {
   const int column = blockIdx.x * kWarps + threadIdx.x / 32, lane = threadIdx.x % 32;
   if (column >= a.n) return;
-  for (int64_t row = blockIdx.y; row < rows; row += gridDim.y) {
+  for (int64_t row = blockIdx.y; row < a.rows; row += gridDim.y) {
     int low = 0, high = a.experts;  // the expert of this row
     while (high - low > 1) {
       const int middle = (low + high) / 2;
@@ -128,13 +121,16 @@ void grouped_linear(TensorView out, TensorView x, const ExpertRows& rows, bool b
                out.stride,
                x.stride,
                stacked.stride,
+               out.rows,
                static_cast<int>(rows.experts),
                static_cast<int>(out.cols),
                static_cast<int>(x.cols)};
   const dim3 block(kWarps * 32);
   const dim3 tiles(static_cast<unsigned>((out.cols + 15) / 16), static_cast<unsigned>(rows.experts));
-  const bool fragments = x.cols % 32 == 0 && aligned(x) && aligned(stacked);
-  if (fragments && x.dtype == DType::kBF16) {
+  const bool fragments = x.dtype != DType::kF32 && x.cols % 32 == 0 && aligned(x) && aligned(stacked);
+  if (fragments && out.rows > kManyRows * rows.experts) {
+    grouped_tiles(a, x.dtype, stream);
+  } else if (fragments && x.dtype == DType::kBF16) {
     mma_kernel<__nv_bfloat16><<<tiles, block, 0, stream>>>(a);
   } else if (fragments && x.dtype == DType::kF16) {
     mma_kernel<__half><<<tiles, block, 0, stream>>>(a);
@@ -143,7 +139,7 @@ void grouped_linear(TensorView out, TensorView x, const ExpertRows& rows, bool b
                     static_cast<unsigned>(std::min<int64_t>(out.rows, 65535)));
     for_element(x.dtype, kName, [&](auto tag) {
       using T = typename decltype(tag)::type;
-      plain_kernel<T><<<grid, block, 0, stream>>>(a, out.rows);
+      plain_kernel<T><<<grid, block, 0, stream>>>(a);
     });
   }
   check_launch(kName, {out.rows, out.cols, x.cols, rows.experts});

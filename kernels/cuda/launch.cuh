@@ -16,6 +16,14 @@ __device__ inline void wait_for_predecessor() {
   asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
 #endif
 }
+// The same, but the next kernel may begin before that wait has ended; it waits for this one, so for those before too.
+// For kernels of few thread blocks before one that has much to read of its own.
+__device__ inline void admit_next_and_wait() {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
+  asm volatile("griddepcontrol.wait;" ::: "memory");
+#endif
+}
 
 inline bool device_overlaps_launches() {
   static const bool overlaps = [] {

@@ -7,8 +7,10 @@
 #include <limits>
 #include <vector>
 
-#include "cuda/plain_linear.h"
-#include "cuda/skinny_linear.h"
+#include "cuda/elementwise.h"
+#include "cuda/products/plain_linear.h"
+#include "cuda/products/skinny_linear.h"
+#include "cuda/rows.h"
 
 namespace mhub::kernels::cuda {
 namespace {
@@ -20,6 +22,10 @@ constexpr size_t kRounds = 5;
 constexpr int64_t kLongRows = 1024;  // from here on a product takes long enough to be measured less often
 constexpr size_t kLongRounds = 3;
 constexpr size_t kMaxPlans = 4096;
+// From here on skinny_linear() is no match for StreamedLinear in a step, whatever it is alone: its many thread blocks
+// come to lie unevenly where they start before another kernel's end.
+constexpr size_t kStreamedBytes = size_t{32} << 20;
+constexpr int64_t kNeighbourColumns = 2048;  // of the small kernels around a product that is measured
 
 cudaDataType_t type_of(DType dtype) {
   switch (dtype) {
@@ -106,18 +112,34 @@ cublasStatus_t Linear::multiply(const Plan& plan, const cublasLtMatmulAlgo_t& al
 }
 
 template <class F>
-float Linear::measure(size_t rounds, F multiply_once) {
+float Linear::measure(size_t rounds, int64_t rows, F multiply_once) {
+  // In a step small kernels stand around a product, and what they overlap with it is part of its worth.
+  const int64_t few = std::min<int64_t>(rows, kLongRows);
+  const auto half = workspace_.bytes() / 2;
+  const TensorView neighbour{workspace_.as<char>() + half, DType::kF32, few, kNeighbourColumns, kNeighbourColumns};
+  const auto neighbour_kernel = [&] {
+    rms_norm(neighbour, neighbour, nullptr, reinterpret_cast<const float*>(workspace_.as<char>() + half), 1.0f,
+             stream_);
+  };
   std::vector<float> times(rounds);
   for (float& time : times) {
     if (flush_) check(cudaMemsetAsync(flush_.as<>(), 0, flush_.bytes(), stream_), "measure linear");
     check(cudaEventRecord(begin_.get(), stream_), "measure linear");
+    neighbour_kernel();
     if (!multiply_once()) return std::numeric_limits<float>::infinity();
+    neighbour_kernel();
     check(cudaEventRecord(end_.get(), stream_), "measure linear");
     check(cudaEventSynchronize(end_.get()), "measure linear");
     check(cudaEventElapsedTime(&time, begin_.get(), end_.get()), "measure linear");
   }
   std::sort(times.begin(), times.end());
   return times[rounds / 2];
+}
+
+bool Linear::capturing() const {
+  cudaStreamCaptureStatus status = cudaStreamCaptureStatusNone;
+  check(cudaStreamIsCapturing(stream_, &status), "linear");
+  return status != cudaStreamCaptureStatusNone;
 }
 
 void Linear::choose_algorithm(Plan& plan, TensorView out, TensorView x, TensorView weight, const void* bias) {
@@ -150,9 +172,7 @@ void Linear::choose_algorithm(Plan& plan, TensorView out, TensorView x, TensorVi
     return;
   }
   plan.choice.algorithm = found[0].algo;
-  cudaStreamCaptureStatus capturing = cudaStreamCaptureStatusNone;
-  check(cudaStreamIsCapturing(stream_, &capturing), "linear");
-  if (!measured || capturing != cudaStreamCaptureStatusNone) return;
+  if (!measured || capturing()) return;
   if (!flush_) flush_ = DeviceMemory::allocate(kFlushBytes);  // without it, measured with a warm cache
   plan.set_bias(bias);
   const size_t rounds = x.rows < kLongRows ? kRounds : kLongRounds;
@@ -160,25 +180,38 @@ void Linear::choose_algorithm(Plan& plan, TensorView out, TensorView x, TensorVi
   for (int i = 0; i < count; ++i) {
     const cublasLtMatmulAlgo_t& algorithm = found[static_cast<size_t>(i)].algo;
     const float time =
-        measure(rounds, [&] { return multiply(plan, algorithm, out, x, weight) == CUBLAS_STATUS_SUCCESS; });
+        measure(rounds, x.rows, [&] { return multiply(plan, algorithm, out, x, weight) == CUBLAS_STATUS_SUCCESS; });
     if (time >= best * 0.98f) continue;  // a tie stays with what cuBLASLt ranks higher
     best = time;
     plan.choice.algorithm = algorithm;
   }
-  if (!skinny_linear_fits(out, x, weight)) return;
-  for (int variant = 0; variant < kSkinnyVariants; ++variant) {
-    const float time = measure(rounds, [&] {
-      skinny_linear(out, x, weight, bias, {.variant = variant, .overlapped = false}, stream_);
+  const auto challenge = [&](const Choice& choice) {
+    const float time = measure(rounds, x.rows, [&] {
+      run_own(choice, out, x, weight, bias);
       return true;
     });
-    if (time >= best) continue;
+    if (time >= best) return;
     best = time;
-    plan.choice.skinny = variant;
-  }
+    plan.choice.skinny = choice.skinny;
+    plan.choice.streamed = choice.streamed;
+  };
+  const bool streams = streamed_.fits(out, x, weight);
+  const auto bytes = static_cast<size_t>(weight.rows * weight.cols) * dtype_info(weight.dtype).block_bytes;
+  const bool small = !streams || bytes < kStreamedBytes;
+  for (int variant = 0; variant < kSkinnyVariants && small && skinny_linear_fits(out, x, weight); ++variant)
+    challenge({.skinny = variant});
+  if (streams) challenge({.streamed = true});
+}
+
+void Linear::run_own(const Choice& choice, TensorView out, TensorView x, TensorView weight, const void* bias) const {
+  if (choice.skinny >= 0)
+    skinny_linear(out, x, weight, bias, choice.skinny, stream_);
+  else
+    streamed_.run(out, x, weight, bias, stream_);
 }
 
 bool Linear::usable(const Plan& plan, const Choice& choice) const {
-  if (choice.skinny >= 0) return true;
+  if (choice.skinny >= 0 || choice.streamed) return true;
   cublasLtMatmulHeuristicResult_t facts{};
   return cublasLtMatmulAlgoCheck(handle_, plan.operation, plan.weight, plan.x, plan.out, plan.out, &choice.algorithm,
                                  &facts) == CUBLAS_STATUS_SUCCESS &&
@@ -211,9 +244,41 @@ void Linear::run(TensorView out, TensorView x, TensorView weight, const void* bi
   if (out.rows == 0 || out.cols == 0) return;
   const Plan& plan = plan_for(out, x, weight, bias);
   if (plan.plain) return plain_linear(out, x, weight, bias, stream_);
-  if (plan.choice.skinny >= 0) return skinny_linear(out, x, weight, bias, {.variant = plan.choice.skinny}, stream_);
+  if (plan.choice.skinny >= 0 || plan.choice.streamed) return run_own(plan.choice, out, x, weight, bias);
   plan.set_bias(bias);
   check_lt(multiply(plan, plan.choice.algorithm, out, x, weight), "linear", {x.rows, x.cols, weight.rows});
+}
+
+bool Linear::streams_gated(TensorView out, TensorView gate_up, TensorView x, TensorView weight, const void* bias,
+                           const GatedActivation& activation) {
+  const Key bucket{gate_up.cols, bucket_of(x.rows), x.cols,    x.stride,
+                   out.stride,   weight.dtype,      out.dtype, bias != nullptr};
+  if (const auto known = gated_.find(bucket); known != gated_.end()) return known->second;
+  if (capturing()) return false;
+  if (!flush_) flush_ = DeviceMemory::allocate(kFlushBytes);
+  run(gate_up, x, weight, bias);  // is measured itself, the first time
+  const float apart = measure(kRounds, x.rows, [&] {
+    run(gate_up, x, weight, bias);
+    gated_activation(out, gate_up, activation, stream_);
+    return true;
+  });
+  const float together = measure(kRounds, x.rows, [&] {
+    streamed_.run_gated(out, x, weight, bias, activation.kind, stream_);
+    return true;
+  });
+  return gated_.emplace(bucket, together < apart).first->second;
+}
+
+void Linear::run_gated(TensorView out, TensorView gate_up, TensorView x, TensorView weight, const void* bias,
+                       const GatedActivation& activation) {
+  require(gate_up.rows == out.rows && gate_up.cols == 2 * out.cols && out.rows == x.rows &&
+              weight.rows == gate_up.cols && x.cols == weight.cols && out.dtype == gate_up.dtype,
+          "gated_linear", {x.rows, x.cols, weight.rows}, "shapes differ");
+  if (out.rows == 0 || out.cols == 0) return;
+  if (streamed_.fits_gated(out, x, weight, activation) && streams_gated(out, gate_up, x, weight, bias, activation))
+    return streamed_.run_gated(out, x, weight, bias, activation.kind, stream_);
+  run(gate_up, x, weight, bias);
+  gated_activation(out, gate_up, activation, stream_);
 }
 
 }  // namespace mhub::kernels::cuda

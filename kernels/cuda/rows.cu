@@ -51,7 +51,7 @@ __global__ void __launch_bounds__(kMaxThreads) norm_vectors(NormArgs a) {
 #pragma unroll
   for (int j = 0; j < kSize; ++j)
     first_weights[j] = static_cast<int>(threadIdx.x) < vectors ? a.weight[threadIdx.x * kSize + j] : 0.0f;
-  wait_for_predecessor();
+  admit_next_and_wait();
   Vec<T> held[kHeldVectors];
   float sum = 0;
 #pragma unroll
@@ -83,7 +83,7 @@ __global__ void __launch_bounds__(kMaxThreads) norm_vectors(NormArgs a) {
 
 template <class T, bool kAdd>
 __global__ void __launch_bounds__(kMaxThreads) norm_elements(NormArgs a) {
-  wait_for_predecessor();
+  admit_next_and_wait();
   const int64_t row = blockIdx.x;
   const T* x = static_cast<const T*>(a.x) + row * a.x_stride;
   T* residual = static_cast<T*>(a.residual) + row * a.residual_stride;
@@ -120,7 +120,7 @@ void launch_norm(const NormArgs& a, int64_t rows, cudaStream_t stream) {
 // A warp per head of a row.
 template <class T>
 __global__ void head_norm(T* x, const float* weight, int64_t rows, int64_t stride, int heads, int dim, float eps) {
-  wait_for_predecessor();
+  admit_next_and_wait();
   const int64_t item = (static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x) / 32;
   const int lane = threadIdx.x % 32;
   if (item >= rows * heads) return;
@@ -140,7 +140,7 @@ __device__ float silu(float x) {
 template <class T>
 __global__ void silu_mul_vectors(T* out, const T* gate_up, int64_t out_stride, int64_t in_stride, int cols,
                                  int64_t items) {
-  wait_for_predecessor();
+  admit_next_and_wait();
   constexpr int kSize = Vec<T>::kSize;
   const int64_t item = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
   if (item >= items) return;
@@ -158,7 +158,7 @@ __global__ void silu_mul_vectors(T* out, const T* gate_up, int64_t out_stride, i
 template <class T>
 __global__ void silu_mul_elements(T* out, const T* gate_up, int64_t out_stride, int64_t in_stride, int cols,
                                   int64_t items) {
-  wait_for_predecessor();
+  admit_next_and_wait();
   const int64_t item = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
   if (item >= items) return;
   const int64_t row = item / cols, at = item % cols;

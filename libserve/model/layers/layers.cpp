@@ -31,8 +31,7 @@ void GatedMlp::forward(const StepContext& step, kernels::TensorView out, kernels
   const int64_t width = gate_up_proj.weight->rows() / 2;
   const auto gate_up = step.workspace.gate_up.rows_at(0, x.rows).cols_at(0, 2 * width);
   const auto activated = step.workspace.activated.rows_at(0, x.rows).cols_at(0, width);
-  gate_up_proj.forward(step.backend, gate_up, x);
-  step.backend.gated_activation(activated, gate_up, activation);
+  step.backend.gated_linear(activated, gate_up, x, *gate_up_proj.weight, device_floats(gate_up_proj.bias), activation);
   down_proj.forward(step.backend, out, activated);
 }
 

@@ -74,6 +74,9 @@ TEST_P(CudaExperts, AgreeWithTheCpu) {
        true},
       {9, 20, 12, 128, {.top_k = 8, .groups = 8, .kept_groups = 3}, false},
       {200, 64, 64, 2, {.top_k = 1}, false},
+      // Many rows an expert: tiles, with tails of rows, columns and sums.
+      {150, 96, 200, 4, {.top_k = 2, .renormalize = true}, true},
+      {700, 160, 130, 130, {.top_k = 6}, false},
   };
   std::mt19937 rng(3);
   for (const Case& c : cases) {

@@ -2,6 +2,7 @@
 // Every operation of the CUDA back end against double references, over odd shapes. Skipped where there is no device.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <random>
 
@@ -183,6 +184,7 @@ TEST_P(CudaOps, Linear) {
                         {5, 960, 576},
                         {130, 256, 512},
                         {600, 48, 64},
+                        {64, 2100, 96},
                         {2, 300, 4096}}) {
     for (const bool biased : {false, true}) {
       for (const int64_t gap : {0, 16, 1}) {
@@ -202,6 +204,44 @@ TEST_P(CudaOps, Linear) {
         const std::vector<float> found = logits.read();
         for (size_t i = 0; i < found.size(); ++i)
           ASSERT_NEAR(found[i], expected[i], 2e-5 * (scale + std::abs(expected[i])));
+      }
+    }
+  }
+}
+
+TEST_P(CudaOps, GatedLinear) {
+  struct Case {
+    int64_t t, n, k;
+  };
+  for (const Case& c : {Case{0, 8, 8}, {1, 3, 5}, {8, 130, 64}, {40, 1200, 96}, {128, 72, 200}, {200, 48, 64}}) {
+    for (const Activation kind : {Activation::kSilu, Activation::kGeluTanh, Activation::kClampedSilu}) {
+      SCOPED_TRACE(::testing::Message() << c.t << " x " << c.k << " -> " << c.n << ", " << static_cast<int>(kind));
+      const std::vector<float> x = randoms(c.t * c.k), w = randoms(2 * c.n * c.k, 0.1f);
+      const std::vector<float> b = rounded(type_, random_floats(rng_, 2 * c.n));
+      const auto bias = vector_of(b);
+      const auto weight = weight_of(w, 2 * c.n, c.k);
+      const auto sums = ref::linear(x, w, b.data(), c.t, 2 * c.n, c.k);
+      const GatedActivation activation{.kind = kind};
+      std::vector<double> expected;
+      for (int64_t r = 0; r < c.t; ++r) {
+        for (int64_t i = 0; i < c.n; ++i) {
+          double gate = sums[static_cast<size_t>(r * 2 * c.n + i)],
+                 up = sums[static_cast<size_t>(r * 2 * c.n + c.n + i)];
+          if (kind == Activation::kClampedSilu) {
+            gate = std::min<double>(gate, activation.limit);
+            up = std::clamp<double>(up, -activation.limit, activation.limit);
+            expected.push_back(gate / (1.0 + std::exp(-activation.alpha * gate)) * (up + 1.0));
+          } else {
+            expected.push_back((kind == Activation::kSilu ? ref::silu(gate) : ref::gelu_tanh(gate)) * up);
+          }
+        }
+      }
+      DeviceTensor in(*backend_, type_, c.t, c.k, x, 8), scratch(*backend_, type_, c.t, 2 * c.n),
+          out(*backend_, type_, c.t, c.n, 8);
+      for (int repeat = 0; repeat < 2; ++repeat) {  // the first chooses how
+        backend_->gated_linear(out.view(), scratch.view(), in.view(), *weight, static_cast<const float*>(bias->data()),
+                               activation);
+        expect_near(out.read(), expected, 1.0 + 0.1 * std::sqrt(static_cast<double>(c.k)));
       }
     }
   }

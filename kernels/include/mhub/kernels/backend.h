@@ -255,6 +255,10 @@ class Backend {
                               const PreparedWeight& stacked, const float* bias);
   // out[t] = sum over choices j of choice_weights[t, j] * x[choice_rows[t, j]].
   virtual void combine_experts(TensorView out, TensorView x, const ExpertRows& rows);
+  // out[T,I] = gated_activation of x[T,K] * W^T + bias, gate rows of the weight first; what gate_up [T, 2I] then holds
+  // is not specified. Default: linear(), gated_activation().
+  virtual void gated_linear(TensorView out, TensorView gate_up, TensorView x, const PreparedWeight& weight,
+                            const float* bias, const GatedActivation& activation);
 };
 
 // The CPU back end; always built. Throws BackendError on an unknown force_isa.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "cuda/plain_linear.h"
+#include "cuda/products/plain_linear.h"
 
 #include <algorithm>
 

@@ -11,11 +11,6 @@ namespace mhub::kernels::cuda {
 bool skinny_linear_fits(TensorView out, TensorView x, TensorView weight);
 // How many ways there are to cut the work; which is fastest depends on the shape.
 constexpr int kSkinnyVariants = 3;
-struct SkinnyChoice {
-  int variant = 0;
-  bool overlapped = true;  // may begin while the kernel before ends; not when its time is taken
-};
-void skinny_linear(TensorView out, TensorView x, TensorView weight, const void* bias, SkinnyChoice choice,
-                   cudaStream_t stream);
+void skinny_linear(TensorView out, TensorView x, TensorView weight, const void* bias, int variant, cudaStream_t stream);
 
 }  // namespace mhub::kernels::cuda

@@ -2,7 +2,7 @@
 // The weights are the MMA's 16 rows and the batch its 8 columns. A lane loads 16 consecutive bytes of a weight row and
 // of an input row: since a product sums over k in any order, these 8 elements serve as the fragments of two MMAs as
 // they lie, and nothing is shuffled or staged. The warps of a block share its weight rows and split k among each other.
-#include "cuda/skinny_linear.h"
+#include "cuda/products/skinny_linear.h"
 
 #include "cuda/element.cuh"
 #include "cuda/launch.cuh"
@@ -125,34 +125,30 @@ __global__ void __launch_bounds__(kWarps * 32) skinny_kernel(Args a) {
 }
 
 template <class T, class Out, int kColumns, int kHalves, int kUnroll>
-void launch(const Args& a, bool overlapped, cudaStream_t stream) {
+void launch(const Args& a, cudaStream_t stream) {
   constexpr int kBlockRows = 8 * kHalves;
   const dim3 grid(static_cast<unsigned>((a.n + kBlockRows - 1) / kBlockRows)), block(kWarps * 32);
-  auto* const kernel = skinny_kernel<T, Out, kColumns, kHalves, kUnroll>;
-  if (overlapped)
-    launch_overlapped(kernel, grid, block, stream, a);
-  else
-    kernel<<<grid, block, 0, stream>>>(a);
+  launch_overlapped(skinny_kernel<T, Out, kColumns, kHalves, kUnroll>, grid, block, stream, a);
 }
 
 template <class T, class Out, int kColumns>
-void launch_variant(const Args& a, int variant, bool overlapped, cudaStream_t stream) {
+void launch_variant(const Args& a, int variant, cudaStream_t stream) {
   if (variant == 1 && kColumns <= 2)  // else the partial sums outgrow static shared memory
-    launch<T, Out, kColumns, kColumns <= 2 ? 4 : 2, 4>(a, overlapped, stream);
+    launch<T, Out, kColumns, kColumns <= 2 ? 4 : 2, 4>(a, stream);
   else if (variant == 2)
-    launch<T, Out, kColumns, 1, 8>(a, overlapped, stream);
+    launch<T, Out, kColumns, 1, 8>(a, stream);
   else
-    launch<T, Out, kColumns, 2, 4>(a, overlapped, stream);
+    launch<T, Out, kColumns, 2, 4>(a, stream);
 }
 
 template <class T, class Out>
-void launch_for_rows(const Args& a, int variant, bool overlapped, cudaStream_t stream) {
+void launch_for_rows(const Args& a, int variant, cudaStream_t stream) {
   if (a.rows <= 8)
-    launch_variant<T, Out, 1>(a, variant, overlapped, stream);
+    launch_variant<T, Out, 1>(a, variant, stream);
   else if (a.rows <= 16)
-    launch_variant<T, Out, 2>(a, variant, overlapped, stream);
+    launch_variant<T, Out, 2>(a, variant, stream);
   else
-    launch_variant<T, Out, 4>(a, variant, overlapped, stream);
+    launch_variant<T, Out, 4>(a, variant, stream);
 }
 
 }  // namespace
@@ -166,9 +162,8 @@ bool skinny_linear_fits(TensorView out, TensorView x, TensorView weight) {
          (out.dtype == x.dtype || out.dtype == DType::kF32);
 }
 
-void skinny_linear(TensorView out, TensorView x, TensorView weight, const void* bias, SkinnyChoice choice,
+void skinny_linear(TensorView out, TensorView x, TensorView weight, const void* bias, int variant,
                    cudaStream_t stream) {
-  const auto [variant, overlapped] = choice;
   const Args a{out.data,
                x.data,
                weight.data,
@@ -181,11 +176,10 @@ void skinny_linear(TensorView out, TensorView x, TensorView weight, const void* 
                static_cast<int>(x.cols)};
   const bool wide = out.dtype == DType::kF32;
   if (x.dtype == DType::kBF16)
-    wide ? launch_for_rows<__nv_bfloat16, float>(a, variant, overlapped, stream)
-         : launch_for_rows<__nv_bfloat16, __nv_bfloat16>(a, variant, overlapped, stream);
+    wide ? launch_for_rows<__nv_bfloat16, float>(a, variant, stream)
+         : launch_for_rows<__nv_bfloat16, __nv_bfloat16>(a, variant, stream);
   else
-    wide ? launch_for_rows<__half, float>(a, variant, overlapped, stream)
-         : launch_for_rows<__half, __half>(a, variant, overlapped, stream);
+    wide ? launch_for_rows<__half, float>(a, variant, stream) : launch_for_rows<__half, __half>(a, variant, stream);
   check_launch("linear", {x.rows, x.cols, weight.rows});
 }
 
