@@ -26,6 +26,13 @@ struct Connection {
   Connection(UniqueFd socket, std::string address, const HeadLimits& limits, size_t max_body_bytes, uint64_t number)
       : fd(std::move(socket)), remote_address(std::move(address)), reader(limits, max_body_bytes), id(number) {}
 
+  // What is known of the request that is being read (no body).
+  Request head_request() const {
+    Request request = reader.head_request();
+    request.remote_address = remote_address;
+    return request;
+  }
+
   UniqueFd fd;
   std::string remote_address;
   RequestReader reader;

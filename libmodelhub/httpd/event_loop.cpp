@@ -278,7 +278,7 @@ void EventLoop::step(Connection& connection) {
 
 // The head is complete: route, authorize and ask for the body, or refuse before a byte of it is read.
 bool EventLoop::begin_request(Connection& connection) {
-  Verdict verdict = hooks_.judge(connection.reader.head_request());
+  Verdict verdict = hooks_.judge(connection.head_request());
   connection.match = std::move(verdict.match);
   if (verdict.refusal) {
     refuse(connection, *verdict.refusal, !connection.reader.has_unread_body());
@@ -326,7 +326,7 @@ void EventLoop::refuse(Connection& connection, const Error& error, bool keep_ali
                                 config_.idle_timeout_seconds};
   BufferSink sink(connection.fd.get());
   connection.close_after_flush =
-      !write_response(hooks_.refusal(error, connection.reader.head_request(), connection.match), framing, sink);
+      !write_response(hooks_.refusal(error, connection.head_request(), connection.match), framing, sink);
   connection.out = sink.take();
   connection.out_sent = 0;
   connection.phase = Connection::Phase::kFlushing;

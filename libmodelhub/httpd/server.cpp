@@ -72,7 +72,9 @@ struct Server::State {
               return (exchange.route->is_public ? reserved : workers).submit(std::move(exchange));
             },
             [this](const Error& error, const Request& head, const Router::Match& match) {
-              return error_response(error, head, match);
+              Response response = error_response(error, head, match);
+              if (config.access_log) config.access_log(head, response, 0);
+              return response;
             }};
   }
   WorkerPool::GiveBack give_back() {

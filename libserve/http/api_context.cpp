@@ -2,6 +2,7 @@
 #include "api_context.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <random>
@@ -39,7 +40,10 @@ ApiContext::ApiContext(HttpConfig the_config, ServedModel the_model, ApiKeys the
 Result<void> ApiContext::check_model(const std::optional<std::string>& name) const {
   const auto& names = config.served_model_names;
   if (!name || std::find(names.begin(), names.end(), *name) != names.end()) return {};
-  return Error{ErrorCode::kModelNotFound, fmt::format("The model `{}` does not exist.", printable(*name)), "", "model"};
+  return Error{ErrorCode::kModelNotFound,
+               fmt::format("The model `{}` does not exist. This server serves `{}`.", printable(*name),
+                           fmt::join(names, "`, `")),
+               "", "model"};
 }
 
 const std::string& ApiContext::model_name(const std::optional<std::string>& asked) const {

@@ -42,7 +42,7 @@ void decorate(const HttpConfig& config, const httpd::Request& request, httpd::Re
 void log_access(const httpd::Request& request, const httpd::Response& response, double seconds) {
   const auto level =
       request.path == "/health" || request.path == "/metrics" ? spdlog::level::debug : spdlog::level::info;
-  spdlog::log(level, "http: answered method={} path={} status={} seconds={:.3f} peer={}", request.method,
+  spdlog::log(level, "http: answered method={} path={} status={} seconds={:.3f} peer={}", printable(request.method),
               printable(request.path), response.status, seconds, request.remote_address);
 }
 

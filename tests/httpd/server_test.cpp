@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <mutex>
+#include <vector>
 
 #include "libmodelhub/httpd/listener.h"
 #include "test_server.h"
@@ -115,6 +117,47 @@ TEST(Server, AnExceptionIsAnErrorWithoutItsText) {
   EXPECT_EQ(response->status, 500);
   EXPECT_EQ(response->body.find("secret"), std::string::npos);
   EXPECT_EQ(client.response()->status, 200);
+}
+
+TEST(Server, AuthorizeKnowsTheClientsAddress) {
+  auto config = TestServer::config();
+  config.authorize = [](const httpd::Request& r) -> Result<void> {
+    if (r.remote_address == "127.0.0.1") return {};
+    return Error{ErrorCode::kPolicy, "from '" + r.remote_address + "'", "", ""};
+  };
+  TestServer server(config);
+  RawClient client = server.client();
+  client.send(get("/items/x"));
+  const auto response = client.response();
+  EXPECT_EQ(response->status, 200) << response->body;
+}
+
+TEST(Server, WhatIsRefusedIsLoggedToo) {
+  std::mutex mutex;
+  std::vector<std::string> log;
+  auto config = TestServer::config();
+  config.authorize = [](const httpd::Request& r) -> Result<void> {
+    if (r.header("authorization") != nullptr) return {};
+    return Error{ErrorCode::kUnauthorized, "no", "", ""};
+  };
+  config.access_log = [&](const httpd::Request& request, const httpd::Response& response, double) {
+    const std::lock_guard lock(mutex);
+    log.push_back(request.method + " " + request.path + " " + std::to_string(response.status) + " " +
+                  request.remote_address);
+  };
+  TestServer server(config);
+  RawClient client = server.client();
+  client.send(get("/health") + get("/items/x") + get("/nothing", "Authorization: a\r\n") +
+              get("/echo", "Authorization: a\r\n") + "GET  /health\r\n\r\n");
+  for (const int status : {200, 401, 404, 405, 400}) EXPECT_EQ(client.response()->status, status);
+  ASSERT_TRUE(eventually([&] {
+    const std::lock_guard lock(mutex);
+    return log.size() == 5;
+  }));
+  EXPECT_EQ(log[1], "GET /items/x 401 127.0.0.1");
+  EXPECT_EQ(log[2], "GET /nothing 404 127.0.0.1");
+  EXPECT_EQ(log[3], "GET /echo 405 127.0.0.1");
+  EXPECT_TRUE(log[4].ends_with(" 400 127.0.0.1")) << log[4];
 }
 
 TEST(Server, EverythingIsDeniedUnlessPublic) {

@@ -79,6 +79,8 @@ struct ServerConfig {
   // Called for every response before it is written (CORS and other common headers). The request is empty when it
   // could not be read.
   std::function<void(const Request&, Response&)> decorate;
+  // Called after every response. What no handler saw (refused, or never read whole) has taken 0 seconds, and its
+  // request holds only what was read.
   std::function<void(const Request&, const Response&, double seconds)> access_log;
 };
 
