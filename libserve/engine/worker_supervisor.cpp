@@ -2,6 +2,7 @@
 #include "worker_supervisor.h"
 
 #include <fmt/format.h>
+#include <spdlog/spdlog.h>
 
 #include <algorithm>
 
@@ -63,6 +64,8 @@ void WorkerSupervisor::run() {
     const milliseconds backoff =
         failures == 1 ? milliseconds(0)
                       : std::min(timings_.longest_backoff, timings_.first_backoff * (1 << std::min(failures - 2, 16)));
+    spdlog::error("engine: worker ended error=\"{}\" failures={} restart_in_ms={}", life.end.one_line(), failures,
+                  backoff.count());
     std::unique_lock lock(mutex_);
     changed_.wait_for(lock, backoff, [&] { return stopping_; });
   }
@@ -121,15 +124,18 @@ Error WorkerSupervisor::listen(FrameSocket& socket, std::optional<Clock::time_po
 }
 
 void WorkerSupervisor::take_ready(ReadyFrame&& ready) {
+  bool again = false;
   {
     std::lock_guard lock(mutex_);
     info_ = std::move(ready.info);
     stats_ = ready.stats;
     last_frame_ = Clock::now();
     up_ = true;
-    if (!first_start_) first_start_ = info_;
+    again = first_start_.has_value();
+    if (!again) first_start_ = info_;
   }
   changed_.notify_all();
+  if (again) spdlog::info("engine: worker is ready again");
 }
 
 void WorkerSupervisor::take_loading() {

@@ -124,7 +124,7 @@ class ServeLifecycle(unittest.TestCase):
 
     def test_a_model_that_is_not_there(self):
         self.assert_refused(harness.mhub("serve", "org/none", home=self.home, check=False), 6, "org/none.*mhub download")
-        self.assert_refused(harness.mhub("serve", "./none", home=self.home, check=False), 7, "none")
+        self.assert_refused(harness.mhub("serve", "./none", home=self.home, check=False), 6, "./none: no such file.*; check")
 
     def test_the_log_says_what_runs(self):
         with self.serve(MHUB_BACKEND_PATH=str(self.home)) as server:
@@ -182,6 +182,8 @@ class ServeLifecycle(unittest.TestCase):
                 wait_for(lambda: health(server.url) == 200, 20, "health 200")
                 self.assertEqual(harness.request(server.url + "/v1/completions", {"prompt": "a"})[0], 200)
                 self.assertNotEqual(workers(server.process.pid), [first])
+                self.assertRegex(server.errors(), r"engine: worker ended error=\".*signal 9.*\" failures=1 restart_in_ms=0")
+                self.assertIn("engine: worker is ready again", server.errors())
 
     def test_sigterm_while_the_model_loads_ends_it(self):
         with tempfile.TemporaryDirectory() as plugins:
