@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "block_decode.h"
 
-#include "half.h"
 #include "mhub/kernels/backend.h"
+#include "mhub/kernels/half.h"
 
 namespace mhub::kernels {
 namespace {

@@ -3,7 +3,7 @@
 
 #include <cstdint>
 
-#include "half.h"
+#include "mhub/kernels/half.h"
 #include "mhub/kernels/matrix.h"
 
 namespace mhub::kernels {

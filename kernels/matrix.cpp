@@ -3,8 +3,8 @@
 
 #include "block_decode.h"
 #include "group_codes.h"
-#include "half.h"
 #include "mhub/kernels/backend.h"
+#include "mhub/kernels/half.h"
 
 namespace mhub::kernels {
 namespace {

@@ -6,7 +6,7 @@
 
 #include "block_decode.h"
 #include "group_codes.h"
-#include "half.h"
+#include "mhub/kernels/half.h"
 
 namespace mhub::kernels::cpu {
 namespace {

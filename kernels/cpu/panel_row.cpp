@@ -2,7 +2,7 @@
 // Single rows out of a packed panel, for embedding tables.
 #include <algorithm>
 
-#include "half.h"
+#include "mhub/kernels/half.h"
 #include "packing.h"
 #include "unpack.h"
 

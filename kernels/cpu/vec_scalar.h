@@ -4,7 +4,7 @@
 
 #include <cmath>
 
-#include "half.h"
+#include "mhub/kernels/half.h"
 
 namespace mhub::kernels::cpu {
 namespace {

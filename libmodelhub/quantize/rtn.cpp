@@ -4,9 +4,9 @@
 #include <algorithm>
 #include <cmath>
 
-#include "float16.h"
 #include "mhub/base/check.h"
 #include "mhub/quantize/quantize.h"
+#include "stored_type.h"
 
 namespace mhub::quantize {
 namespace {
@@ -16,20 +16,8 @@ struct Grid {
   int32_t zero = 0;  // in the codes' signed range
 };
 
-class ScaleType {
- public:
-  explicit ScaleType(kernels::DType dtype) : half_(dtype == kernels::DType::kF16) {
-    MHUB_CHECK(dtype == kernels::DType::kF16 || dtype == kernels::DType::kBF16);
-  }
-  uint16_t bits(float x) const { return half_ ? f16_from_float(x) : bf16_from_float(x); }
-  float value(uint16_t bits) const { return half_ ? float_from_f16(bits) : float_from_bf16(bits); }
-
- private:
-  bool half_;
-};
-
 // The grid of one group: zero is always representable, as the format's readers expect.
-Grid choose_grid(std::span<const float> group, int bits, bool symmetric, const ScaleType& type) {
+Grid choose_grid(std::span<const float> group, int bits, bool symmetric, const StoredType& type) {
   float low = 0, high = 0;
   for (const float x : group) {
     low = std::min(low, x);
@@ -70,7 +58,7 @@ QuantizedMatrix quantize_rtn(std::span<const float> weights, int64_t rows, int64
   MHUB_CHECK(rows > 0 && cols > 0 && static_cast<int64_t>(weights.size()) == rows * cols);
   const int64_t group = options.group_size == 0 ? cols : options.group_size;
   MHUB_CHECK(cols % group == 0);
-  const ScaleType type(scale_dtype);
+  const StoredType type(scale_dtype);
   const int bits = options.bits, per_word = 32 / bits;
   const int32_t offset = 1 << (bits - 1);
   const int64_t words = (cols + per_word - 1) / per_word;

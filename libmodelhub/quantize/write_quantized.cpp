@@ -5,12 +5,12 @@
 #include <algorithm>
 #include <array>
 
-#include "float16.h"
 #include "hf_files.h"
 #include "mhub/base/check.h"
 #include "mhub/quantize/quantize.h"
 #include "shard_writer.h"
 #include "source_model.h"
+#include "stored_type.h"
 
 namespace mhub::quantize {
 namespace fs = std::filesystem;
@@ -137,7 +137,7 @@ class ModelWriter {
     const bool vector = tensor.entry.shape.size() == 1;  // its elements may be in rope order
     const int64_t rows = vector ? tensor.cols() : tensor.rows(), cols = vector ? 1 : tensor.cols();
     const bool per_element = vector && tensor.rope_heads > 0;
-    const bool half = source_.kept_dtype(tensor) == DType::kF16;
+    const StoredType type(source_.kept_dtype(tensor));
     const int64_t read_rows = per_element || !vector ? rows : 1, read_cols = per_element || !vector ? cols : rows;
     const int64_t step = block_rows(read_cols);
     std::vector<uint16_t> out;
@@ -146,8 +146,7 @@ class ModelWriter {
       values_.resize(static_cast<size_t>(count * read_cols));
       MHUB_CHECK_OK(source_.read_rows(tensor, first, count, values_));
       out.resize(values_.size());
-      std::transform(values_.begin(), values_.end(), out.begin(),
-                     [half](float x) { return half ? f16_from_float(x) : bf16_from_float(x); });
+      std::transform(values_.begin(), values_.end(), out.begin(), [&type](float x) { return type.bits(x); });
       MHUB_CHECK_OK(put(tensor.name, first * read_cols, std::span(out)));
     }
     return {};

@@ -9,9 +9,9 @@
 #include <limits>
 #include <vector>
 
-#include "half.h"
 #include "kernels/golden_blocks.h"
 #include "mhub/kernels/backend.h"
+#include "mhub/kernels/half.h"
 
 namespace mhub::kernels {
 namespace {

@@ -10,8 +10,8 @@
 #include <string>
 #include <vector>
 
-#include "half.h"
 #include "mhub/kernels/backend.h"
+#include "mhub/kernels/half.h"
 
 namespace mhub::kernels::testing {
 
