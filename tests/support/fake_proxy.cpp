@@ -22,40 +22,11 @@ std::string with_path_alone(std::string head) {
 
 }  // namespace
 
-FakeProxy::FakeProxy(int target_port) : target_port_(target_port) {
-  const Listener listener = listen_on_loopback();
-  listener_ = listener.fd;
-  port_ = listener.port;
-  accepter_ = std::thread([this] { accept_connections(); });
-}
-
-FakeProxy::~FakeProxy() {
-  stopping_ = true;
-  shutdown(listener_, SHUT_RDWR);
-  accepter_.join();
-  close(listener_);
-  std::vector<std::thread> threads;
-  {
-    const std::lock_guard lock(mutex_);
-    for (const int fd : sockets_) shutdown(fd, SHUT_RDWR);
-    threads.swap(threads_);
-  }
-  for (std::thread& thread : threads) thread.join();
-}
+FakeProxy::FakeProxy(int target_port) : target_port_(target_port) {}
 
 std::vector<std::string> FakeProxy::request_lines() const {
   const std::lock_guard lock(mutex_);
   return lines_;
-}
-
-void FakeProxy::accept_connections() {
-  while (!stopping_) {
-    const int fd = accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC);
-    if (fd < 0) continue;
-    const std::lock_guard lock(mutex_);
-    sockets_.push_back(fd);
-    threads_.emplace_back([this, fd] { serve(fd); });
-  }
 }
 
 void FakeProxy::serve(int fd) {
@@ -87,9 +58,6 @@ void FakeProxy::serve(int fd) {
     if (ready) relay(fd, target, tunnel);
     close(target);
   }
-  const std::lock_guard lock(mutex_);
-  std::erase(sockets_, fd);
-  close(fd);
 }
 
 void FakeProxy::relay(int client, int target, bool tunnel) {
@@ -97,7 +65,7 @@ void FakeProxy::relay(int client, int target, bool tunnel) {
   pollfd ends[] = {{client, POLLIN, 0}, {target, POLLIN, 0}};
   size_t to_client = 0;
   const bool dropping = drop_bytes_ > 0 && drops_left_.fetch_sub(1) > 0;
-  while (!stopping_) {
+  while (!server_.stopping()) {
     if (poll(ends, 2, 100) <= 0) continue;
     for (int i = 0; i < 2; ++i) {
       if (ends[i].revents == 0) continue;

@@ -3,10 +3,10 @@
 
 #include <atomic>
 #include <mutex>
-#include <optional>
 #include <string>
-#include <thread>
 #include <vector>
+
+#include "support/loopback_server.h"
 
 namespace mhub::test {
 
@@ -14,8 +14,7 @@ namespace mhub::test {
 class FakeProxy {
  public:
   explicit FakeProxy(int target_port);
-  ~FakeProxy();
-  int port() const { return port_; }
+  int port() const { return server_.port(); }
   void require_authorization(const std::string& basic) { basic_ = basic; }  // before the first connection
   void answer_connect_with(int status) { connect_status_ = status; }
   // The first `connections` tunnels end after so many bytes to the client.
@@ -23,21 +22,17 @@ class FakeProxy {
   std::vector<std::string> request_lines() const;
 
  private:
-  void accept_connections();
   void serve(int fd);
   void relay(int client, int target, bool tunnel);
 
-  int target_port_, listener_ = -1, port_ = 0;
+  const int target_port_;
   std::string basic_;
   int connect_status_ = 200;
   size_t drop_bytes_ = 0;
   std::atomic<int> drops_left_{0};
-  std::atomic<bool> stopping_{false};
   mutable std::mutex mutex_;
-  std::vector<std::string> lines_;    // guarded by mutex_
-  std::vector<int> sockets_;          // guarded by mutex_
-  std::vector<std::thread> threads_;  // guarded by mutex_
-  std::thread accepter_;
+  std::vector<std::string> lines_;                                // guarded by mutex_
+  LoopbackServer server_{[this](int client) { serve(client); }};  // last: its threads use the members above
 };
 
 }  // namespace mhub::test

@@ -102,48 +102,25 @@ struct TlsFront::Context {
   std::unique_ptr<SSL_CTX, void (*)(SSL_CTX*)> ssl{SSL_CTX_new(TLS_server_method()), SSL_CTX_free};
 };
 
-TlsFront::TlsFront(const Certificate& certificate, int target_port)
-    : context_(std::make_unique<Context>()), target_port_(target_port) {
+std::unique_ptr<TlsFront::Context> TlsFront::make_context(const Certificate& certificate) {
+  auto context = std::make_unique<Context>();
   const BioPtr cert_bio = new_bio(certificate.certificate_pem), key_bio = new_bio(certificate.key_pem);
   const X509Ptr leaf(PEM_read_bio_X509(cert_bio.get(), nullptr, nullptr, nullptr), X509_free);
   const Key key(PEM_read_bio_PrivateKey(key_bio.get(), nullptr, nullptr, nullptr), EVP_PKEY_free);
-  if (SSL_CTX_use_certificate(context_->ssl.get(), leaf.get()) != 1 ||
-      SSL_CTX_use_PrivateKey(context_->ssl.get(), key.get()) != 1) {
+  if (SSL_CTX_use_certificate(context->ssl.get(), leaf.get()) != 1 ||
+      SSL_CTX_use_PrivateKey(context->ssl.get(), key.get()) != 1) {
     throw std::runtime_error("tls front: certificate and key do not fit");
   }
   signal(SIGPIPE, SIG_IGN);  // OpenSSL writes to whoever has just hung up
-  const Listener listener = listen_on_loopback();
-  listener_ = listener.fd;
-  port_ = listener.port;
-  accepter_ = std::thread([this] { accept_connections(); });
+  return context;
 }
 
-TlsFront::~TlsFront() {
-  stopping_ = true;
-  shutdown(listener_, SHUT_RDWR);
-  accepter_.join();
-  close(listener_);
-  std::vector<std::thread> threads;
-  {
-    const std::lock_guard lock(mutex_);
-    for (const int fd : sockets_) shutdown(fd, SHUT_RDWR);
-    threads.swap(threads_);
-  }
-  for (std::thread& thread : threads) thread.join();
-}
+TlsFront::TlsFront(const Certificate& certificate, int target_port)
+    : context_(make_context(certificate)), target_port_(target_port) {}
+TlsFront::~TlsFront() = default;
 
 std::string TlsFront::url(const std::string& host) const {
-  return "https://" + host + ":" + std::to_string(port_);
-}
-
-void TlsFront::accept_connections() {
-  while (!stopping_) {
-    const int fd = accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC);
-    if (fd < 0) continue;
-    const std::lock_guard lock(mutex_);
-    sockets_.push_back(fd);
-    threads_.emplace_back([this, fd] { serve(fd); });
-  }
+  return "https://" + host + ":" + std::to_string(port());
 }
 
 void TlsFront::serve(int fd) {
@@ -154,7 +131,7 @@ void TlsFront::serve(int fd) {
     std::array<char, 16384> buffer;
     pollfd ends[] = {{fd, POLLIN, 0}, {target, POLLIN, 0}};
     bool open = true;
-    while (open && !stopping_) {
+    while (open && !server_.stopping()) {
       if (SSL_pending(ssl.get()) == 0 && poll(ends, 2, 100) <= 0) continue;
       if (SSL_pending(ssl.get()) > 0 || ends[0].revents != 0) {
         const int n = SSL_read(ssl.get(), buffer.data(), static_cast<int>(buffer.size()));
@@ -166,9 +143,6 @@ void TlsFront::serve(int fd) {
       ends[0].revents = ends[1].revents = 0;
     }
   }
-  const std::lock_guard lock(mutex_);
-  std::erase(sockets_, fd);
-  close(fd);
   if (target >= 0) close(target);
 }
 

@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <atomic>
 #include <memory>
-#include <mutex>
 #include <string>
-#include <thread>
-#include <vector>
+
+#include "support/loopback_server.h"
 
 namespace mhub::test {
 
@@ -33,21 +31,18 @@ class TlsFront {
  public:
   TlsFront(const Certificate& certificate, int target_port);
   ~TlsFront();
-  int port() const { return port_; }
+  int port() const { return server_.port(); }
   std::string url(const std::string& host = "127.0.0.1") const;
 
  private:
-  void accept_connections();
   void serve(int fd);
 
   struct Context;
-  std::unique_ptr<Context> context_;
-  int target_port_, listener_ = -1, port_ = 0;
-  std::atomic<bool> stopping_{false};
-  std::mutex mutex_;
-  std::vector<int> sockets_;          // guarded by mutex_
-  std::vector<std::thread> threads_;  // guarded by mutex_
-  std::thread accepter_;
+  static std::unique_ptr<Context> make_context(const Certificate& certificate);
+
+  const std::unique_ptr<Context> context_;
+  const int target_port_;
+  LoopbackServer server_{[this](int client) { serve(client); }};  // last: its threads use the members above
 };
 
 }  // namespace mhub::test
