@@ -33,6 +33,14 @@ std::vector<float> interleave(const std::vector<float>& rows, int64_t heads, int
   return out;
 }
 
+// A WordLevel tokenizer of the same size.
+std::string word_tokenizer() {
+  std::string vocab;
+  for (int64_t id = 0; id < kVocab; ++id)
+    vocab += (id == 0 ? "\"w" : ",\"w") + std::to_string(id) + "\":" + std::to_string(id);
+  return R"({"version":"1.0","added_tokens":[],"model":{"type":"WordLevel","unk_token":"w0","vocab":{)" + vocab + "}}}";
+}
+
 // Printable ASCII in ByteLevel's alphabet, then two merges' results and a control token.
 std::vector<std::string> vocabulary() {
   std::vector<std::string> out = {"<|end|>", "\u0120"};
@@ -81,7 +89,7 @@ void TinyLlama::write_directory(const std::filesystem::path& dir) const {
              R"({"architectures":["LlamaForCausalLM"],"model_type":"llama","hidden_size":64,"intermediate_size":128,
 "num_hidden_layers":2,"num_attention_heads":4,"num_key_value_heads":2,"vocab_size":96,"max_position_embeddings":256,"rms_norm_eps":1e-5,
 "rope_theta":10000.0,"tie_word_embeddings":true,"bos_token_id":0,"eos_token_id":0,"torch_dtype":"float32","zebra":"kept"})");
-  write_file(dir / "tokenizer.json", "{\"stub\":true}");
+  write_file(dir / "tokenizer.json", word_tokenizer());
 }
 
 GgufBuilder TinyLlama::gguf(const std::string& pre) const {
