@@ -14,9 +14,9 @@ inline std::optional<std::filesystem::path> shared_dir() {
   return std::filesystem::path(dir);
 }
 
-// The demo model (CMake's MHUB_SMOLLM2_GGUF); nullopt when this machine has not fetched it.
-inline std::optional<std::filesystem::path> smollm2_gguf() {
-  const char* file = std::getenv("MHUB_SMOLLM2_GGUF");
+// A real model (CMake's MHUB_SMOLLM2_GGUF or MHUB_GEMMA3_GGUF); nullopt when this machine has not fetched it.
+inline std::optional<std::filesystem::path> real_model(const char* variable) {
+  const char* file = std::getenv(variable);
   if (!file || !std::filesystem::is_regular_file(file)) return std::nullopt;
   return std::filesystem::path(file);
 }

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Gemma 3 270M, Q4_K_M GGUF, against its reference results, where this machine has both.
 #include <cmath>
-#include <cstdlib>
 
 #include "loaded.h"
 #include "mhub/base/json.h"
@@ -18,11 +17,11 @@ class Gemma3Test : public testing::Test {
  protected:
   void SetUp() override {
     const auto shared = test::shared_dir();
-    const char* file = std::getenv("MHUB_GEMMA3_GGUF");
+    const auto file = test::real_model("MHUB_GEMMA3_GGUF");
     if (!shared || !file) GTEST_SKIP() << "no MHUB_SHARED_DIR or MHUB_GEMMA3_GGUF";
     const fs::path dir = *shared / "models" / "gemma3-270m";
     reference_ = Json::parse(test::read_file(dir / "reference.json"));
-    RunnerOptions options = float32_options(file);
+    RunnerOptions options = float32_options(*file);
     options.max_model_len = 2048;
     options.max_num_batched_tokens = 512;
     model_ = load(options);

@@ -6,8 +6,7 @@
 #include <fstream>
 
 #include "mhub/base/json.h"
-#include "mhub/formats/tensor_table.h"
-#include "serve/model/loaded.h"
+#include "serve/model/reference_files.h"
 #include "support/shared_dir.h"
 
 namespace mhub::model {
@@ -23,15 +22,6 @@ Json read_json(const fs::path& file) {
   auto json = parse_json(text, limits);
   if (!json) throw std::runtime_error(json.error().one_line());
   return *std::move(json);
-}
-
-template <typename T>
-std::vector<T> read_tensor(const formats::TensorTable& table, std::string_view name) {
-  const auto* entry = table.find(name);
-  if (!entry) throw std::runtime_error("no tensor " + std::string(name));
-  std::vector<T> values(entry->bytes / sizeof(T));
-  std::memcpy(values.data(), table.data(*entry), entry->bytes);
-  return values;
 }
 
 std::vector<int32_t> ids_of(const Json& json) {
@@ -56,23 +46,11 @@ class FixtureTest : public testing::TestWithParam<Fixture> {
 
 TEST_P(FixtureTest, LogitsAndGreedyTokens) {
   auto model = load(float32_options(dir));
-  auto table = formats::open_safetensors_file(dir / "reference.safetensors");
-  ASSERT_TRUE(table) << table.error().one_line();
-  const auto ids = read_tensor<int32_t>(*table, "input_ids");
-  const auto expected = read_tensor<float>(*table, "logits");
-  const auto logits = all_logits(*model, ids);
-  float largest = 0, worst = 0;
-  for (const float x : expected) largest = std::max(largest, std::abs(x));
-  for (size_t i = 0; i < expected.size(); ++i)
-    worst = std::max(worst, std::abs(expected[i] - logits[i / 256][i % 256]));
-  EXPECT_LT(worst, 1e-3f * largest);
-  RecordProperty("worst_over_largest", std::to_string(worst / largest));
-
-  Sequence sequence;
-  sequence.prompt.assign(ids.begin(), ids.begin() + 40);
-  sequence.params = greedy_params();
-  sequence.blocks = block_table(*model, 64);
-  EXPECT_EQ(generate(*model, sequence, 24), read_tensor<int32_t>(*table, "greedy"));
+  const Reference reference(dir);
+  const float difference = reference.difference(*model);
+  EXPECT_LT(difference, 1e-3f);
+  RecordProperty("worst_over_largest", std::to_string(difference));
+  EXPECT_EQ(reference.continued(*model, 40), reference.greedy);
 }
 
 TEST_P(FixtureTest, Bfloat16StaysWithinTwiceTheReferencesOwnError) {
@@ -146,7 +124,7 @@ class SmolLm2Test : public testing::TestWithParam<const char*> {
  protected:
   void SetUp() override {
     const auto shared = test::shared_dir();
-    const auto file = test::smollm2_gguf();
+    const auto file = test::real_model("MHUB_SMOLLM2_GGUF");
     if (!shared || !file) GTEST_SKIP() << "no MHUB_SHARED_DIR or MHUB_SMOLLM2_GGUF";
     dir_ = *shared / "models" / "smollm2-135m-instruct";
     reference_ = read_json(dir_ / "reference.json");

@@ -137,9 +137,9 @@ TEST(TokenizerGolden, SentencePieceModel) {
 
 void check_gguf(const char* variable, const char* reference_dir) {
   const auto shared = test::shared_dir();
-  const char* model = std::getenv(variable);
-  if (!shared || !model || !std::filesystem::exists(model)) GTEST_SKIP() << "no MHUB_SHARED_DIR or " << variable;
-  const auto gguf = formats::open_gguf(model);
+  const auto model = test::real_model(variable);
+  if (!shared || !model) GTEST_SKIP() << "no MHUB_SHARED_DIR or " << variable;
+  const auto gguf = formats::open_gguf(*model);
   ASSERT_TRUE(gguf.has_value()) << gguf.error().one_line();
   const auto loaded = tokenizer_from_gguf(*gguf);
   ASSERT_TRUE(loaded.has_value()) << loaded.error().one_line();
