@@ -19,16 +19,21 @@ TEST_P(ReferencesTest, Float32IsTheirs) {
   EXPECT_EQ(reference.continued(*model, reference.input_ids.size()), reference.greedy);
 }
 
-// Activations are rounded to BF16 where the CPU multiplies those.
-TEST_P(ReferencesTest, TheFastPathIsNear) {
+// Activations are rounded to BF16 where the CPU multiplies those. Not for experts: a router's near-tie may turn.
+class DenseReferencesTest : public ReferencesTest {};
+
+TEST_P(DenseReferencesTest, TheFastPathIsNear) {
   auto options = float32_options(dir());
   options.dtype = "auto";
   const auto model = load(options);
   EXPECT_LT(Reference(dir()).difference(*model), 0.05f);
 }
 
-INSTANTIATE_TEST_SUITE_P(Families, ReferencesTest, testing::Values("llama", "qwen3", "qwen3_moe", "gemma3"),
-                         [](const auto& param) { return std::string(param.param); });
+std::string name_of(const testing::TestParamInfo<const char*>& family) {
+  return family.param;
+}
+INSTANTIATE_TEST_SUITE_P(Families, ReferencesTest, testing::Values("llama", "qwen3", "qwen3_moe", "gemma3"), name_of);
+INSTANTIATE_TEST_SUITE_P(Families, DenseReferencesTest, testing::Values("llama", "qwen3", "gemma3"), name_of);
 
 }  // namespace
 }  // namespace mhub::model
