@@ -13,6 +13,7 @@
 #include "net/curl_transport.h"
 #include "remote/api_client.h"
 #include "remote/hub_target.h"
+#include "remote/source_finder.h"
 #include "store/file_tree.h"
 #include "store/known_content.h"
 #include "store/layout.h"
@@ -31,6 +32,8 @@ using registry::FileRecord;
 using registry::ModelRecord;
 
 constexpr int kMaxMovingReads = 3;
+// Smaller files and downloads are not worth asking further endpoints for.
+constexpr uint64_t kSharedFileBytes = 32u << 20;
 
 // A row that was rebuilt from the disk does not say so itself.
 bool has_all(const ModelRecord& row, const Snapshot& snapshot) {
@@ -38,6 +41,15 @@ bool has_all(const ModelRecord& row, const Snapshot& snapshot) {
   for (const FileRecord& file : row.files) paths.insert(file.path);
   return std::all_of(snapshot.files.begin(), snapshot.files.end(),
                      [&](const RemoteFile& file) { return paths.contains(file.path); });
+}
+
+// ModelScope's two public sites are alternatives: nobody asked for both.
+bool endpoints_are_chosen(const DownloadOptions& options, const HubConfig& config, const HubTarget& target) {
+  if (!options.endpoints.empty() || target.dialect != Source::kModelScope) return true;
+  const std::set<std::string_view> public_sites = {"https://modelscope.cn", "https://www.modelscope.ai"};
+  return !public_sites.contains(config.modelscope_endpoint) ||
+         std::any_of(config.more_modelscope_endpoints.begin(), config.more_modelscope_endpoints.end(),
+                     [&](const std::string& endpoint) { return !public_sites.contains(endpoint); });
 }
 
 // One download, from the reference to the row.
@@ -68,6 +80,7 @@ class Download {
   Result<void> place_known(std::vector<RemoteFile>& missing, int work_fd, int target_fd,
                            std::vector<FileRecord>& files);
   Result<void> register_model(const std::optional<ModelRecord>& row, std::vector<FileRecord> files);
+  std::unique_ptr<SourceFinder> find_more_sources(const std::vector<RemoteFile>& missing);
   void set_commit(const std::string& commit);
   void tell_plan(const std::set<std::string>& present, uint64_t to_fetch);
   DownloadSummary summary() const;
@@ -81,6 +94,7 @@ class Download {
   const std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
 
   HubTarget target_;
+  std::vector<Repository> further_;  // endpoints after the one that is being asked
   std::unique_ptr<HubApi> api_;
   std::string name_;  // in the registry
   std::string revision_, commit_;
@@ -101,6 +115,7 @@ Result<DownloadSummary> Download::run(const ModelRef& ref) {
   std::optional<Error> first_error;
   for (size_t i = 0;; ++i) {
     target_.repository = endpoints[i];
+    further_.assign(endpoints.begin() + static_cast<ptrdiff_t>(i) + 1, endpoints.end());
     auto done = run_at_endpoint();
     if (done) return done;
     if (!first_error) first_error = done.error();
@@ -121,7 +136,8 @@ Result<DownloadSummary> Download::run_at_endpoint() {
     MHUB_TRY(auto known, answer_from_registry(hex_or_empty(revision_, 40)));
     if (known) return *std::move(known);
   }
-  const RetryPolicy policy = retry_policy(config_);
+  RetryPolicy policy = retry_policy(config_);
+  policy.on_wait = [this](const std::string& what) { progress_.on_retry("", what); };
   MHUB_TRY(api_, open_hub(target_, transport_, policy, stop_));
   if (revision_.empty()) revision_ = api_->default_revision();
   for (int reads = 1;; ++reads) {
@@ -307,7 +323,9 @@ Result<DownloadSummary> Download::fetch_locked(WorkDirectory& work) {
   TransferConfig transfer;
   transfer.max_workers = config_.max_workers;
   transfer.retry = retry_policy(config_);
-  Downloader downloader(transport_, *api_, transfer, progress_);
+  const std::unique_ptr<SourceFinder> finder = find_more_sources(missing);
+  Downloader downloader(transport_, *api_, transfer, progress_,
+                        finder ? SourceSupply([&] { return finder->take(); }) : SourceSupply());
   MHUB_TRY(const TransferResult fetched, downloader.run(missing, work.fd(), target_fd.get(), stop_));
   bytes_network_ = fetched.bytes_network;
   bytes_reused_ += fetched.bytes_reused;
@@ -316,6 +334,17 @@ Result<DownloadSummary> Download::fetch_locked(WorkDirectory& work) {
   MHUB_CHECK_OK(sync_directory(directory_.parent_path()));
   MHUB_CHECK_OK(register_model(row, std::move(files)));
   return summary();
+}
+
+// Ranges of large files may come from every endpoint that the user named, where their digests agree.
+std::unique_ptr<SourceFinder> Download::find_more_sources(const std::vector<RemoteFile>& missing) {
+  std::vector<RemoteFile> large;
+  for (const RemoteFile& file : missing) {
+    if (file.bytes >= kSharedFileBytes && !file.sha256.empty()) large.push_back(file);
+  }
+  if (!endpoints_are_chosen(options_, config_, target_) || further_.empty() || large.empty()) return nullptr;
+  return std::make_unique<SourceFinder>(config_, target_, further_, revision_, std::move(large),
+                                        [this] { transport_.wake(); });
 }
 
 // What another revision or another hub's model has already is linked, not fetched (a --local-dir gets its own copy of

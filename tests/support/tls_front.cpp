@@ -100,9 +100,22 @@ Certificate TestCa::issue(const std::string& host, int first_day, int last_day) 
 
 struct TlsFront::Context {
   std::unique_ptr<SSL_CTX, void (*)(SSL_CTX*)> ssl{SSL_CTX_new(TLS_server_method()), SSL_CTX_free};
+  std::string protocol;  // of ALPN
+
+  static int choose(SSL*, const unsigned char** chosen, unsigned char* size, const unsigned char* offered,
+                    unsigned offered_size, void* self) {
+    const std::string& wanted = static_cast<const Context*>(self)->protocol;
+    const std::string wire = static_cast<char>(wanted.size()) + wanted;
+    const std::string_view list(reinterpret_cast<const char*>(offered), offered_size);
+    const size_t at = list.find(wire);
+    if (wanted.empty() || at == std::string_view::npos) return SSL_TLSEXT_ERR_NOACK;
+    *chosen = offered + at + 1;
+    *size = static_cast<unsigned char>(wanted.size());
+    return SSL_TLSEXT_ERR_OK;
+  }
 };
 
-std::unique_ptr<TlsFront::Context> TlsFront::make_context(const Certificate& certificate) {
+std::unique_ptr<TlsFront::Context> TlsFront::make_context(const Certificate& certificate, const std::string& protocol) {
   auto context = std::make_unique<Context>();
   const BioPtr cert_bio = new_bio(certificate.certificate_pem), key_bio = new_bio(certificate.key_pem);
   const X509Ptr leaf(PEM_read_bio_X509(cert_bio.get(), nullptr, nullptr, nullptr), X509_free);
@@ -111,12 +124,14 @@ std::unique_ptr<TlsFront::Context> TlsFront::make_context(const Certificate& cer
       SSL_CTX_use_PrivateKey(context->ssl.get(), key.get()) != 1) {
     throw std::runtime_error("tls front: certificate and key do not fit");
   }
+  context->protocol = protocol;
+  SSL_CTX_set_alpn_select_cb(context->ssl.get(), &Context::choose, context.get());
   signal(SIGPIPE, SIG_IGN);  // OpenSSL writes to whoever has just hung up
   return context;
 }
 
-TlsFront::TlsFront(const Certificate& certificate, int target_port)
-    : context_(make_context(certificate)), target_port_(target_port) {}
+TlsFront::TlsFront(const Certificate& certificate, int target_port, const std::string& protocol)
+    : context_(make_context(certificate, protocol)), target_port_(target_port) {}
 TlsFront::~TlsFront() = default;
 
 std::string TlsFront::url(const std::string& host) const {

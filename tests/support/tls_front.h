@@ -29,7 +29,8 @@ class TestCa {
 // Accepts TLS on a loopback port and passes the plain bytes on to another one, both ways.
 class TlsFront {
  public:
-  TlsFront(const Certificate& certificate, int target_port);
+  // `protocol`: what the handshake agrees to where the client offers it (ALPN); "" = none.
+  TlsFront(const Certificate& certificate, int target_port, const std::string& protocol = "");
   ~TlsFront();
   int port() const { return server_.port(); }
   std::string url(const std::string& host = "127.0.0.1") const;
@@ -38,7 +39,7 @@ class TlsFront {
   void serve(int fd);
 
   struct Context;
-  static std::unique_ptr<Context> make_context(const Certificate& certificate);
+  static std::unique_ptr<Context> make_context(const Certificate& certificate, const std::string& protocol);
 
   const std::unique_ptr<Context> context_;
   const int target_port_;

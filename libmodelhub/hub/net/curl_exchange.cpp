@@ -68,20 +68,23 @@ CURL* CurlExchange::begin_hop() {
   mark_ = Clock::now();
   if (!address_allowed(parts->host)) return nullptr;
 
-  easy_.reset(curl_easy_init());
-  curl_slist* list = curl_slist_append(nullptr, "Accept-Encoding: identity");
+  easy_.reset(curl_library().easy_init());
+  curl_slist* list = curl_library().slist_append(nullptr, "Accept-Encoding: identity");
   const auto append = [&](const auto& headers) {
-    for (const auto& [name, value] : headers) list = curl_slist_append(list, (name + ": " + value).c_str());
+    for (const auto& [name, value] : headers) list = curl_library().slist_append(list, (name + ": " + value).c_str());
   };
   append(request_.headers);
   if (origin_ == request_.credentials.origin) append(request_.credentials.headers);
   header_list_.reset(list);
   CURL* const easy = easy_.get();
-  const auto set = [easy](CURLoption option, auto value) { curl_easy_setopt(easy, option, value); };
+  const auto set = [easy](CURLoption option, auto value) { curl_library().easy_setopt(easy, option, value); };
   set(CURLOPT_URL, url_.c_str());
   set(CURLOPT_PROTOCOLS_STR, "http,https");
   set(CURLOPT_FOLLOWLOCATION, 0L);
-  set(CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_1_1));
+  // Parts of a large file want a connection each; all else shares one where the server offers HTTP/2.
+  const bool may_share = parts->scheme == "https" && !request_.range;
+  set(CURLOPT_HTTP_VERSION, static_cast<long>(may_share ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_1_1));
+  set(CURLOPT_PIPEWAIT, may_share ? 1L : 0L);
   set(CURLOPT_HTTPHEADER, header_list_.get());
   set(CURLOPT_USERAGENT, "mhub/" MHUB_VERSION);
   set(CURLOPT_NOSIGNAL, 1L);
@@ -203,7 +206,7 @@ bool CurlExchange::take_header(std::string_view line) {
 bool CurlExchange::end_of_headers() {
   if (head_delivered_) return true;  // trailers
   long status = 0;
-  curl_easy_getinfo(easy_.get(), CURLINFO_RESPONSE_CODE, &status);
+  curl_library().easy_getinfo(easy_.get(), CURLINFO_RESPONSE_CODE, &status);
   head_.status = static_cast<int>(status);
   if (status < 200) return true;
   if (status == 407 && !proxy_.empty()) {
@@ -249,7 +252,7 @@ void CurlExchange::resume(Clock::time_point now) {
   paused_ = false;
   mark_ = now;  // waiting was our own doing
   received_at_mark_ = received_;
-  curl_easy_pause(easy_.get(), CURLPAUSE_CONT);
+  curl_library().easy_pause(easy_.get(), CURLPAUSE_CONT);
 }
 
 void CurlExchange::check_stall(Clock::time_point now) {
@@ -274,13 +277,13 @@ Error CurlExchange::proxy_wants_login() const {
 }
 
 HttpFailure CurlExchange::curl_failure(CURLcode code) const {
-  const char* detail = curl_message_[0] != '\0' ? curl_message_.data() : curl_easy_strerror(code);
+  const char* detail = curl_message_[0] != '\0' ? curl_message_.data() : curl_library().easy_strerror(code);
   const std::string message = fmt::format("read {}: {}", redact_url(url_), printable(detail, 300));
   const std::string hint = proxy_.empty()
                                ? "check the network and the endpoint"
                                : fmt::format("check the network, the endpoint and the proxy {}", redact_url(proxy_));
   long verify_result = 0;  // of OpenSSL; some refusals reach us as a failed handshake only
-  curl_easy_getinfo(easy_.get(), CURLINFO_SSL_VERIFYRESULT, &verify_result);
+  curl_library().easy_getinfo(easy_.get(), CURLINFO_SSL_VERIFYRESULT, &verify_result);
   if (code == CURLE_SSL_CONNECT_ERROR && verify_result != 0) code = CURLE_PEER_FAILED_VERIFICATION;
   switch (code) {
     case CURLE_PEER_FAILED_VERIFICATION:
@@ -297,7 +300,7 @@ HttpFailure CurlExchange::curl_failure(CURLcode code) const {
       return {{ErrorCode::kNetwork, message, "check HTTPS_PROXY, HTTP_PROXY and NO_PROXY", ""}, true};
     case CURLE_RECV_ERROR: {
       long connect_status = 0;
-      curl_easy_getinfo(easy_.get(), CURLINFO_HTTP_CONNECTCODE, &connect_status);
+      curl_library().easy_getinfo(easy_.get(), CURLINFO_HTTP_CONNECTCODE, &connect_status);
       if (connect_status == 407) return {proxy_wants_login(), false};
       break;
     }

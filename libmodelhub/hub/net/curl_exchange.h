@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <curl/curl.h>
-
 #include <array>
 #include <chrono>
 #include <map>
@@ -11,6 +9,7 @@
 #include <set>
 #include <string>
 
+#include "net/curl_library.h"
 #include "net/curl_transport.h"
 #include "net/http_transport.h"
 #include "net/rate_limit.h"
@@ -64,8 +63,8 @@ class CurlExchange {
   EndpointAddresses& addresses_;
   RateLimit& rate_limit_;
 
-  std::unique_ptr<CURL, void (*)(CURL*)> easy_{nullptr, curl_easy_cleanup};
-  std::unique_ptr<curl_slist, void (*)(curl_slist*)> header_list_{nullptr, curl_slist_free_all};
+  std::unique_ptr<CURL, void (*)(CURL*)> easy_{nullptr, curl_library().easy_cleanup};
+  std::unique_ptr<curl_slist, void (*)(curl_slist*)> header_list_{nullptr, curl_library().slist_free_all};
   std::array<char, CURL_ERROR_SIZE> curl_message_{};
   std::string url_, origin_, proxy_;  // of this hop
   std::set<std::string> visited_;

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "net/curl_transport.h"
 
-#include <curl/curl.h>
-
 #include <algorithm>
 #include <map>
 #include <memory>
@@ -18,16 +16,14 @@ constexpr long kIdleConnections = 64;
 constexpr auto kPauseTick = std::chrono::milliseconds(10);
 
 CURLM* make_multi() {
-  static const CURLcode initialized = curl_global_init(CURL_GLOBAL_DEFAULT);  // once a process, as libcurl demands
-  MHUB_CHECK(initialized == CURLE_OK);
-  return curl_multi_init();
+  return curl_library().multi_init();
 }
 
 }  // namespace
 
 struct CurlTransport::State {
   explicit State(const CurlConfig& the_config) : config(the_config) {
-    curl_multi_setopt(multi.get(), CURLMOPT_MAXCONNECTS, kIdleConnections);
+    curl_library().multi_setopt(multi.get(), CURLMOPT_MAXCONNECTS, kIdleConnections);
   }
   ~State() {
     for (auto& [id, exchange] : exchanges) detach(*exchange);
@@ -36,13 +32,13 @@ struct CurlTransport::State {
   void attach(Id id, CurlExchange& exchange) {
     if (CURL* easy = exchange.begin_hop()) {
       attached[easy] = id;
-      curl_multi_add_handle(multi.get(), easy);
+      curl_library().multi_add_handle(multi.get(), easy);
     } else {
       ended.push_back(id);
     }
   }
   void detach(CurlExchange& exchange) {
-    if (attached.erase(exchange.easy()) != 0) curl_multi_remove_handle(multi.get(), exchange.easy());
+    if (attached.erase(exchange.easy()) != 0) curl_library().multi_remove_handle(multi.get(), exchange.easy());
   }
 
   // libcurl must not be entered from its own callbacks: starts and cancels made there wait in these lists.
@@ -63,7 +59,7 @@ struct CurlTransport::State {
 
   void collect_finished() {
     int left = 0;
-    while (const CURLMsg* message = curl_multi_info_read(multi.get(), &left)) {
+    while (const CURLMsg* message = curl_library().multi_info_read(multi.get(), &left)) {
       if (message->msg != CURLMSG_DONE) continue;
       const CURLcode code = message->data.result;
       const Id id = attached.at(message->easy_handle);
@@ -114,7 +110,7 @@ struct CurlTransport::State {
   }
 
   const CurlConfig config;
-  std::unique_ptr<CURLM, CURLMcode (*)(CURLM*)> multi{make_multi(), curl_multi_cleanup};
+  std::unique_ptr<CURLM, CURLMcode (*)(CURLM*)> multi{make_multi(), curl_library().multi_cleanup};
   EndpointAddresses addresses;
   RateLimit rate_limit{config.bytes_per_second};
   Id last_resumed = 0;
@@ -146,11 +142,11 @@ void CurlTransport::poll(std::chrono::milliseconds longest_wait) {
   state_->apply_deferred();
   if (state_->rate_limit.active() && state_->any_paused()) longest_wait = std::min(longest_wait, kPauseTick);
   if (state_->ended.empty()) {
-    curl_multi_poll(state_->multi.get(), nullptr, 0, static_cast<int>(longest_wait.count()), nullptr);
+    curl_library().multi_poll(state_->multi.get(), nullptr, 0, static_cast<int>(longest_wait.count()), nullptr);
   }
   if (state_->rate_limit.active()) state_->resume_paused();
   int running = 0;
-  curl_multi_perform(state_->multi.get(), &running);
+  curl_library().multi_perform(state_->multi.get(), &running);
   state_->collect_finished();
   state_->collect_stalled();
   state_->tell_ended();
@@ -158,7 +154,7 @@ void CurlTransport::poll(std::chrono::milliseconds longest_wait) {
 }
 
 void CurlTransport::wake() {
-  curl_multi_wakeup(state_->multi.get());
+  curl_library().multi_wakeup(state_->multi.get());
 }
 
 }  // namespace mhub::hub

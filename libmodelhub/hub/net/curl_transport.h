@@ -17,7 +17,7 @@ struct CurlConfig {
   uint64_t bytes_per_second = 0;  // limit over all exchanges together; 0 = none
 };
 
-// HTTP/1.1 over libcurl's multi interface. Redirects are followed here, not by
+// HTTP/1.1 and, where offered, HTTP/2 over libcurl's multi interface. Redirects are followed here, not by
 // libcurl: at most 10, http(s) only, never https to http, credentials to their own origin only, and private addresses
 // only when the endpoint itself is one (checked on the connected address; behind a
 // proxy on what the URL says). One thread at a time; wake() from any.

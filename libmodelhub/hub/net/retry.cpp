@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "net/retry.h"
 
-#include <curl/curl.h>
-
 #include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <ctime>
 
+#include "net/curl_library.h"
+
 namespace mhub::hub {
 namespace {
 
 constexpr double kLongestBackoff = 30;
+constexpr int kTimesUntilBelieved = 4;
 
 std::optional<double> number(std::string_view text) {
   double value = 0;
@@ -33,6 +34,13 @@ std::optional<double> Backoff::next_delay(std::optional<double> asked) {
   return std::max(delay, asked.value_or(0));
 }
 
+bool RepeatedAnswer::again(int status, std::string_view said) {
+  const bool explained = status == 500 && !said.empty();
+  times_ = explained && said == said_ ? times_ + 1 : 1;
+  said_ = explained ? said : "";
+  return explained && times_ >= kTimesUntilBelieved;
+}
+
 bool is_retryable_status(int status) {
   switch (status) {
     case 408:
@@ -49,7 +57,7 @@ bool is_retryable_status(int status) {
 }
 
 std::optional<int64_t> http_date(const std::string& text) {
-  const time_t when = curl_getdate(text.c_str(), nullptr);
+  const time_t when = curl_library().getdate(text.c_str(), nullptr);
   return when < 0 ? std::nullopt : std::optional(static_cast<int64_t>(when));
 }
 

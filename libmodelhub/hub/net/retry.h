@@ -2,9 +2,11 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <random>
 #include <string>
+#include <string_view>
 
 #include "net/http_transport.h"
 
@@ -15,6 +17,9 @@ struct RetryPolicy {
   int retries = 8;
   double first_delay_seconds = 0.5;
   double longest_wait_seconds = 300;  // a server that asks for more (Retry-After) is given up
+  // Told what failed and how long the wait is, before each wait for an API of a hub. A download says so; other
+  // commands print one line only.
+  std::function<void(const std::string& what)> on_wait = {};
 };
 
 class Backoff {
@@ -29,6 +34,17 @@ class Backoff {
   RetryPolicy policy_;
   std::mt19937_64 random_;
   int failures_ = 0;
+};
+
+// A server that answers 500 with the same explanation each time does not mean "later".
+class RepeatedAnswer {
+ public:
+  // True when waiting longer is of no use. `said` is what the body explains, "" = nothing.
+  bool again(int status, std::string_view said);
+
+ private:
+  std::string said_;
+  int times_ = 0;
 };
 
 // 408, 425, 429, 500, 502, 503, 504.

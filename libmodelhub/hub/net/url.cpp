@@ -2,7 +2,6 @@
 #include "net/url.h"
 
 #include <arpa/inet.h>
-#include <curl/curl.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -10,20 +9,22 @@
 #include <cstring>
 #include <memory>
 
+#include "net/curl_library.h"
+
 namespace mhub::hub {
 namespace {
 
 using CurlUrl = std::unique_ptr<CURLU, void (*)(CURLU*)>;
 
 CurlUrl make_curl_url() {
-  return CurlUrl(curl_url(), curl_url_cleanup);
+  return CurlUrl(curl_library().url(), curl_library().url_cleanup);
 }
 
 std::string part(CURLU* url, CURLUPart which, unsigned flags = 0) {
   char* text = nullptr;
-  if (curl_url_get(url, which, &text, flags) != CURLUE_OK || !text) return "";
+  if (curl_library().url_get(url, which, &text, flags) != CURLUE_OK || !text) return "";
   std::string copy = text;
-  curl_free(text);
+  curl_library().free(text);
   return copy;
 }
 
@@ -82,8 +83,10 @@ std::string UrlParts::origin() const {
 
 Result<UrlParts> parse_url(const std::string& url) {
   if (url.find('\\') != std::string::npos) return malformed(url, "a backslash is not allowed");
+  MHUB_CHECK_OK(load_curl());
   const CurlUrl parsed = make_curl_url();
-  if (curl_url_set(parsed.get(), CURLUPART_URL, url.c_str(), 0) != CURLUE_OK) return malformed(url, "not a URL");
+  if (curl_library().url_set(parsed.get(), CURLUPART_URL, url.c_str(), 0) != CURLUE_OK)
+    return malformed(url, "not a URL");
   return checked_parts(parsed.get(), url);
 }
 
@@ -94,13 +97,15 @@ Result<std::string> origin_of(const std::string& url) {
 
 Result<std::string> resolve_location(const std::string& base, const std::string& location) {
   if (location.find('\\') != std::string::npos) return malformed(location, "a backslash is not allowed");
+  MHUB_CHECK_OK(load_curl());
   const CurlUrl parsed = make_curl_url();
-  if (curl_url_set(parsed.get(), CURLUPART_URL, base.c_str(), 0) != CURLUE_OK) return malformed(base, "not a URL");
-  if (curl_url_set(parsed.get(), CURLUPART_URL, location.c_str(), 0) != CURLUE_OK) {
+  if (curl_library().url_set(parsed.get(), CURLUPART_URL, base.c_str(), 0) != CURLUE_OK)
+    return malformed(base, "not a URL");
+  if (curl_library().url_set(parsed.get(), CURLUPART_URL, location.c_str(), 0) != CURLUE_OK) {
     return malformed(location, "not an http(s) URL");
   }
   MHUB_TRY(const UrlParts parts, checked_parts(parsed.get(), location));
-  curl_url_set(parsed.get(), CURLUPART_FRAGMENT, nullptr, 0);
+  curl_library().url_set(parsed.get(), CURLUPART_FRAGMENT, nullptr, 0);
   return part(parsed.get(), CURLUPART_URL);
 }
 

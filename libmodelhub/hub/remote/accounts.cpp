@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "library_transport.h"
+#include "net/explanation.h"
 #include "net/url.h"
 #include "remote/api_client.h"
 #include "remote/hub_target.h"
@@ -43,7 +44,7 @@ Result<std::string> ask_user(const HubConfig& config, Source source, const std::
         ""};
   }
   if (response.head.status == 404 || response.head.status == 405 || response.head.status == 501) return std::string();
-  if (response.head.status != 200) return status_error(response.head, "");
+  if (response.head.status != 200) return status_error(response.head, explanation(response.head, response.body));
   if (!body) return body.error();
   return user_of(*body);
 }

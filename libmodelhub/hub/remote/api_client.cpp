@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <thread>
 
+#include "net/explanation.h"
 #include "net/url.h"
 
 namespace mhub::hub {
@@ -32,17 +33,26 @@ HttpRequest ApiClient::request(const std::string& url) const {
 
 Result<HttpResponse> ApiClient::get(const std::string& url, std::stop_token stop) {
   Backoff backoff(policy_);
+  RepeatedAnswer repeated;
   for (;;) {
     FetchOutcome outcome = fetch(transport_, request(url), kMaxListingBytes, stop);
     std::optional<double> asked;
+    std::string why;
     if (outcome.response) {
-      if (!is_retryable_status(outcome.response->head.status)) return std::move(outcome.response);
-      asked = retry_after_seconds(outcome.response->head);
+      const HttpHead& head = outcome.response->head;
+      if (!is_retryable_status(head.status)) return std::move(outcome.response);
+      const std::string said = explanation(head, outcome.response->body);
+      if (repeated.again(head.status, said)) return std::move(outcome.response);
+      asked = retry_after_seconds(head);
+      why = status_error(head, said).message;
     } else if (!outcome.retryable) {
       return std::move(outcome.response);
+    } else {
+      why = outcome.response.error().message;
     }
     const auto delay = backoff.next_delay(asked);
     if (!delay) return std::move(outcome.response);
+    if (policy_.on_wait) policy_.on_wait(fmt::format("{}; again in {:.1f} s", why, *delay));
     if (!sleep_unless_stopped(*delay, stop)) {
       return Error{ErrorCode::kInterrupted, fmt::format("read {}: interrupted", redact_url(url)), "", ""};
     }

@@ -4,6 +4,7 @@
 
 #include <set>
 
+#include "net/explanation.h"
 #include "net/url.h"
 #include "remote/api_client.h"
 #include "remote/hub_api.h"
@@ -112,9 +113,7 @@ class HuggingFaceApi final : public HubApi {
     for (const char* name : {"x-error-code", "x-error-message"}) {
       if (const std::string* value = head.header(name)) said += (said.empty() ? "" : ": ") + *value;
     }
-    if (said.empty()) {
-      if (const auto body = parse_hub_json(response)) said = json_string(*body, "error");
-    }
+    if (said.empty()) said = explanation(head, response.body);
     if (head.status == 401 || head.status == 403 || head.status == 404) {
       return repository_error(repository_, Source::kHuggingFace, revision, head.status, said);
     }

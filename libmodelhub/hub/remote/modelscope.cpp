@@ -5,6 +5,7 @@
 #include <ctime>
 #include <set>
 
+#include "net/explanation.h"
 #include "net/url.h"
 #include "remote/api_client.h"
 #include "remote/hub_api.h"
@@ -22,13 +23,6 @@ struct Entry {
   RemoteFile file;
   bool is_directory = false;
 };
-
-std::string message_of(const Json& body) {
-  for (const char* key : {"message", "Message", "msg", "Msg", "error", "Error", "detail", "Detail"}) {
-    if (std::string text = json_string(body, key); !text.empty()) return text;
-  }
-  return "";
-}
 
 // The envelope's Code: an int or a string. 0 when absent.
 int64_t code_of(const Json& body) {
@@ -120,18 +114,19 @@ class ModelScopeApi final : public HubApi {
   // Data of the envelope: failure may come as a status or inside a 200.
   Result<Json> open_envelope(const HttpResponse& response, const std::string& revision) const {
     const int status = response.head.status;
-    auto body = parse_hub_json(response);
-    const std::string said = body ? message_of(*body) : "";
     if (status == 401 || status == 403 || status == 404) {
-      return repository_error(repository_, Source::kModelScope, revision, status, said);
+      return repository_error(repository_, Source::kModelScope, revision, status,
+                              explanation(response.head, response.body));
     }
-    if (status != 200) return status_error(response.head, said);
+    if (status != 200) return status_error(response.head, explanation(response.head, response.body));
+    auto body = parse_hub_json(response);
     if (!body) return body.error();
     if (!body->is_object()) return std::move(*body);
     const auto success = body->find("Success");
     const int64_t code = code_of(*body);
     const bool failed = (success != body->end() && *success == false) || (code != 0 && code != 200);
     if (failed) {
+      const std::string said = explanation(response.head, response.body);
       const int meant = code == 401 || code == 403 || code == 404 ? static_cast<int>(code) : 0;
       // Codes of their own (10010205001 ...) come with what the repository or revision lacks.
       if (meant != 0 || code > 1'000'000) {

@@ -3,6 +3,7 @@
 
 #include "library_transport.h"
 #include "mhub/hub/remote_model.h"
+#include "net/explanation.h"
 #include "net/url.h"
 #include "remote/api_client.h"
 #include "remote/hub_target.h"
@@ -83,7 +84,7 @@ Result<std::vector<SearchHit>> search_hub(const HubConfig& config, const SearchQ
           fmt::format("search {}: HTTP {}, it has no search", target.repository.endpoint, response.head.status),
           "a plain mirror cannot be searched; name a hub with --endpoint", ""};
     }
-    if (response.head.status != 200) return status_error(response.head, "");
+    if (response.head.status != 200) return status_error(response.head, explanation(response.head, response.body));
     MHUB_TRY(const Json body, parse_hub_json(response));
     const Json* items = items_of(body);
     if (!items) return bad_listing(url, "the answer holds no list");

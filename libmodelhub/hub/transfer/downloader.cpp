@@ -45,11 +45,12 @@ int hash_threads() {
 }  // namespace
 
 Downloader::Downloader(HttpTransport& transport, const HubApi& api, const TransferConfig& config,
-                       ProgressSink& progress)
+                       ProgressSink& progress, SourceSupply more_sources)
     : transport_(transport),
       api_(api),
       config_(config),
       progress_(progress),
+      more_sources_(std::move(more_sources)),
       max_open_(open_file_limit()),
       connection_limit_(std::max(1, config.max_workers)),
       durable_at_(Clock::now()),
@@ -70,6 +71,7 @@ Result<TransferResult> Downloader::run(const std::vector<RemoteFile>& files, int
       fail({ErrorCode::kInterrupted, "interrupted", "the same command goes on from here", ""});
       break;
     }
+    take_new_sources();
     open_files();
     start_requests();
     transport_.poll(wait_time());
@@ -94,6 +96,24 @@ std::chrono::milliseconds Downloader::wait_time() const {
   return std::max(wait, std::chrono::milliseconds(pending_.empty() ? 0 : 1));
 }
 
+void Downloader::take_new_sources() {
+  if (!more_sources_) return;
+  for (TransferSource& found : more_sources_()) {
+    choice_.add();
+    progress_.on_retry("", fmt::format("{} has the same bytes: fetching from there too", found.name));
+    sources_.push_back(std::move(found));
+    for (const auto& file : open_) offer_source(*file, sources_.size());
+  }
+}
+
+// Source `number` for this file, where its endpoint lists the same digest.
+void Downloader::offer_source(FileTransfer& file, size_t number) const {
+  const TransferSource& source = sources_[number - 1];
+  if (const auto found = source.files.find(file.remote().path); found != source.files.end()) {
+    file.add_source(number, *source.api, found->second);
+  }
+}
+
 // Files are opened only as connections need them: a repository may have 200,000.
 void Downloader::open_files() {
   while (!error_ && next_to_open_ < wanted_->size() && open_.size() < max_open_ &&
@@ -102,6 +122,7 @@ void Downloader::open_files() {
     if (!file) return fail(file.error());
     open_.push_back(*std::move(file));
     FileTransfer& opened = *open_.back();
+    for (size_t number = 1; number <= sources_.size(); ++number) offer_source(opened, number);
     opened.reported = opened.partial().extents().bytes();
     result_.bytes_reused += opened.reported;
     if (opened.reported > 0) progress_.on_progress(opened.remote().path, opened.reported, opened.remote().bytes);
@@ -130,6 +151,9 @@ void Downloader::plan_file(FileTransfer& file) {
 
 void Downloader::start_requests() {
   const auto now = Clock::now();
+  // A stream that has turned out to be the whole file needs no parts beside it.
+  std::erase_if(pending_,
+                [](const PendingExtent& part) { return part.file->single_stream() && part.extent.begin > 0; });
   while (!error_ && static_cast<int>(active_.size()) < connection_limit_ && now >= gate_) {
     const auto next = std::find_if(pending_.begin(), pending_.end(),
                                    [&](const PendingExtent& extent) { return extent.not_before <= now; });
@@ -137,6 +161,8 @@ void Downloader::start_requests() {
       if (!pending_.empty() || next_to_open_ < wanted_->size() || !steal()) return;
       continue;
     }
+    next->source = choice_.choose(*next->file, next->failed_at);
+    choice_.started(next->source);
     active_.push_back(std::make_unique<ExtentRequest>(std::move(*next),
                                                       [this](ExtentRequest& request) { ended_.push_back(&request); }));
     pending_.erase(next);
@@ -165,6 +191,7 @@ void Downloader::settle_ended() {
     if (found == active_.end()) continue;  // cancelled by what was settled before it
     const std::unique_ptr<ExtentRequest> request = std::move(*found);
     active_.erase(found);
+    choice_.ended(request->pending().source);
     result_.bytes_network += request->received();
     received_since_durable_ += request->received();
     if (!error_) settle(*request);
@@ -176,7 +203,11 @@ void Downloader::settle(ExtentRequest& request) {
   if (request.disk_failure()) return fail(*request.disk_failure());
   if (request.complete()) {
     file.note_progress();
-    if (request.received() >= kRateSample) recent_rates_.push_back(request.average_rate());
+    choice_.note_success(request.pending().source);
+    if (request.received() >= kRateSample) {
+      recent_rates_.push_back(request.average_rate());
+      choice_.note_rate(request.pending().source, request.average_rate());
+    }
     if (recent_rates_.size() > kMaxRecentRates) recent_rates_.pop_front();
     if (connection_limit_ < config_.max_workers && ++good_since_limit_ >= kGoodToRaiseLimit) {
       ++connection_limit_;
@@ -185,7 +216,10 @@ void Downloader::settle(ExtentRequest& request) {
     advance(file);
     return;
   }
-  if (request.failure() && !request.failure()->retryable) return fail(request.failure()->error);
+  if (request.failure() && !request.failure()->retryable) {
+    if (try_elsewhere(request, request.failure()->error.message)) return;
+    return fail(request.failure()->error);
+  }
   if (request.failure()) return retry(request, request.failure()->error);
   settle_answer(request);
 }
@@ -194,11 +228,18 @@ void Downloader::settle_answer(ExtentRequest& request) {
   FileTransfer& file = request.file();
   const Answer answer = request.answer().value_or(Answer::kBody);
   const HttpHead& head = request.head();
-  const std::string reason = describe(answer, head);
+  const std::string said = request.said();
+  const std::string reason = describe(answer, head) + (said.empty() ? "" : ": " + printable(said, 300));
   const auto error = [&](ErrorCode code, const std::string& hint) {
     return Error{code, fmt::format("{} from {}: {}", printable(file.remote().path, 1024), redact_url(head.url), reason),
                  hint, ""};
   };
+  const bool may_renew = answer == Answer::kDenied || answer == Answer::kGone;
+  if (may_renew && request.source().renew_address()) {
+    tell_retry(file, reason + "; asking the hub for a new address");
+    return requeue(request, 0);
+  }
+  if (answer != Answer::kBody && try_elsewhere(request, error(ErrorCode::kNetwork, "").message)) return;
   switch (answer) {
     case Answer::kWholeFile:
     case Answer::kWrongRange:
@@ -207,7 +248,8 @@ void Downloader::settle_answer(ExtentRequest& request) {
       file.use_single_stream();
       return restart_file(file);
     case Answer::kChanged:
-      if (!file.note_change()) return fail(error(ErrorCode::kIntegrity, "it keeps changing: try again later"));
+      if (!request.source().note_change())
+        return fail(error(ErrorCode::kIntegrity, "it keeps changing: try again later"));
       tell_retry(file, reason + "; starting it again");
       return restart_file(file);
     case Answer::kRangeNotThere:
@@ -216,19 +258,18 @@ void Downloader::settle_answer(ExtentRequest& request) {
       }
       tell_retry(file, reason + "; starting it again");
       return restart_file(file);
-    case Answer::kDenied:
     case Answer::kGone:
-      if (file.renew_address()) {
-        tell_retry(file, reason + "; asking the hub for a new address");
-        return requeue(request, 0);
-      }
-      if (answer == Answer::kGone) {
-        return fail(
-            error(ErrorCode::kHubNotFound, "the listing names it, yet the hub does not have it: try again later"));
-      }
+      return fail(
+          error(ErrorCode::kHubNotFound, "the listing names it, yet the hub does not have it: try again later"));
+    case Answer::kDenied:
       return fail(error(ErrorCode::kHubDenied,
                         "the model may be gated or private: accept its licence on the hub's page, or give --token"));
     case Answer::kBusy:
+      if (request.pending().repeated.again(head.status, said)) {
+        return fail(error(ErrorCode::kNetwork,
+                          "it says the same each time, so waiting does not help: mend that, or "
+                          "name another --endpoint"));
+      }
       if (head.status == 429) {
         connection_limit_ = std::max(1, connection_limit_ / 2);
         good_since_limit_ = 0;
@@ -266,6 +307,7 @@ void Downloader::retry(ExtentRequest& request, const Error& reason, std::optiona
     file.stream_high_water = std::max(file.stream_high_water, request.position());
   }
   const bool moved_on = progress >= kProgressBytes;
+  if (!moved_on && try_elsewhere(request, reason.message)) return;
   if (moved_on) {
     pending.backoff.reset();
     file.note_progress();
@@ -280,6 +322,18 @@ void Downloader::retry(ExtentRequest& request, const Error& reason, std::optiona
   }
   tell_retry(file, fmt::format("{}; again in {:.1f} s", reason.message, *delay));
   requeue(request, *delay);
+}
+
+// The same bytes from another endpoint, at once. False when this file has no other.
+bool Downloader::try_elsewhere(ExtentRequest& request, const std::string& reason) {
+  PendingExtent& pending = request.pending();
+  if (!choice_.has_other(request.file(), pending.source)) return false;
+  pending.failed_at = pending.source;
+  const bool given_up = choice_.note_failure(pending.source);
+  tell_retry(request.file(),
+             given_up ? reason + "; fetching only from the other endpoint" : reason + "; asking the other endpoint");
+  requeue(request, 0);
+  return true;
 }
 
 void Downloader::requeue(ExtentRequest& request, double delay_seconds) {
@@ -309,6 +363,7 @@ void Downloader::cancel_requests(const FileTransfer* file) {
     if (file && &request->file() != file) continue;
     const bool has_ended = std::find(ended_.begin(), ended_.end(), request.get()) != ended_.end();
     if (!has_ended) request->cancel(transport_);
+    choice_.ended(request->pending().source);
     result_.bytes_network += request->received();
   }
   std::erase_if(active_, [&](const auto& request) {
@@ -330,8 +385,11 @@ void Downloader::on_hashed(FileTransfer& file, const Result<FileDigests>& digest
   const std::string got = file.remote().sha256.empty() ? digests->git_sha1 : digests->sha256;
   const std::string what = fmt::format("the bytes hash to {}, not to {} as listed", got, expected);
   if (file.allow_refetch()) {
-    tell_retry(file, what + "; fetching the file once more");
-    return restart_file(file);
+    const bool mixed = file.sources().size() > 1;  // who of them it was cannot be told
+    tell_retry(file, what + "; fetching the file once more" + (mixed ? ", from the first endpoint alone" : ""));
+    if (mixed) choice_.give_up_all_but_first();
+    restart_file(file);
+    return file.keep_only_first_source();
   }
   file.partial().remove();
   fail({ErrorCode::kIntegrity, fmt::format("{}: {}, twice", printable(file.remote().path, 1024), what),
@@ -393,6 +451,8 @@ void Downloader::drop_slow_requests() {
     const std::unique_ptr<ExtentRequest> request = std::move(*found);
     active_.erase(found);
     request->cancel(transport_);
+    choice_.ended(request->pending().source);
+    choice_.note_rate(request->pending().source, rate);
     result_.bytes_network += request->received();
     tell_retry(request->file(), "one connection is far slower than the others; opening another");
     requeue(*request, 0);

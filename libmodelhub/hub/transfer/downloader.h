@@ -17,6 +17,8 @@
 #include "remote/hub_api.h"
 #include "transfer/extent_request.h"
 #include "transfer/file_transfer.h"
+#include "transfer/source_choice.h"
+#include "transfer/transfer_source.h"
 #include "transfer/work_queue.h"
 
 namespace mhub::hub {
@@ -37,7 +39,9 @@ struct TransferResult {
 // fetched stays in the work directory for the next run. run() once.
 class Downloader {
  public:
-  Downloader(HttpTransport& transport, const HubApi& api, const TransferConfig& config, ProgressSink& progress);
+  // `more_sources`: further endpoints with the same bytes, as they are found; may be empty.
+  Downloader(HttpTransport& transport, const HubApi& api, const TransferConfig& config, ProgressSink& progress,
+             SourceSupply more_sources = {});
   ~Downloader();
   Result<TransferResult> run(const std::vector<RemoteFile>& files, int work_fd, int target_fd, std::stop_token stop);
 
@@ -45,6 +49,8 @@ class Downloader {
   using Clock = std::chrono::steady_clock;
 
   void open_files();
+  void take_new_sources();
+  void offer_source(FileTransfer& file, size_t number) const;
   void plan_file(FileTransfer& file);
   void start_requests();
   bool steal();
@@ -52,6 +58,7 @@ class Downloader {
   void settle(ExtentRequest& request);
   void settle_answer(ExtentRequest& request);
   void retry(ExtentRequest& request, const Error& reason, std::optional<double> asked = {});
+  bool try_elsewhere(ExtentRequest& request, const std::string& reason);
   void requeue(ExtentRequest& request, double delay_seconds);
   void restart_file(FileTransfer& file);
   void cancel_requests(const FileTransfer* file);  // nullptr: all
@@ -71,12 +78,15 @@ class Downloader {
   const HubApi& api_;
   const TransferConfig config_;
   ProgressSink& progress_;
+  const SourceSupply more_sources_;
 
   // Constant while running.
   const std::vector<RemoteFile>* wanted_ = nullptr;
   int work_fd_ = -1, target_fd_ = -1;
   std::stop_token stop_;
 
+  std::vector<TransferSource> sources_;  // number 1 and up; 0 is api_
+  SourceChoice choice_;
   size_t next_to_open_ = 0;
   std::vector<std::unique_ptr<FileTransfer>> open_;
   std::deque<PendingExtent> pending_;

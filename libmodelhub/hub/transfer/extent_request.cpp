@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "net/explanation.h"
+
 namespace mhub::hub {
 namespace {
 
@@ -33,7 +35,7 @@ ExtentRequest::ExtentRequest(PendingExtent pending, std::function<void(ExtentReq
 
 void ExtentRequest::start(HttpTransport& transport) {
   ++file().active_requests;
-  id_ = transport.start(file().request(range_), *this);
+  id_ = transport.start(source().request(range_), *this);
 }
 
 void ExtentRequest::cancel(HttpTransport& transport) {
@@ -44,19 +46,39 @@ void ExtentRequest::cancel(HttpTransport& transport) {
 
 bool ExtentRequest::on_head(const HttpHead& head) {
   head_ = head;
-  answer_ = judge(file().expected(range_), head);
+  answer_ = judge(source().expected(range_), head);
   if (answer_ == Answer::kWholeFile && position_ == 0 && file().active_requests == 1) {
     // All of it comes anyway and nobody else works on this file.
     answer_ = Answer::kBody;
     file().use_single_stream();
     pending_.extent.end = file().remote().bytes;
   }
-  if (answer_ != Answer::kBody) return false;
-  file().learn(head);
+  if (answer_ != Answer::kBody) return wants_explanation();
+  source().learn(head);
   return true;
 }
 
+bool ExtentRequest::wants_explanation() const {
+  switch (*answer_) {
+    case Answer::kDenied:
+    case Answer::kGone:
+    case Answer::kBusy:
+    case Answer::kRefused:
+      return head_.content_length() && *head_.content_length() <= kMaxExplanationBytes;  // not an endless one
+    default:
+      return false;
+  }
+}
+
+std::string ExtentRequest::said() const {
+  return explanation(head_, error_body_);
+}
+
 bool ExtentRequest::on_body(std::span<const std::byte> bytes) {
+  if (answer_ != Answer::kBody) {
+    error_body_.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+    return error_body_.size() < kMaxExplanationBytes;
+  }
   received_ += bytes.size();
   const uint64_t room = remaining();
   if (bytes.size() > room && pending_.extent.end == file().remote().bytes) {
@@ -77,7 +99,8 @@ bool ExtentRequest::on_body(std::span<const std::byte> bytes) {
 }
 
 void ExtentRequest::on_done(const HttpFailure* failure) {
-  if (failure) failure_ = *failure;
+  const bool judged = answer_ && *answer_ != Answer::kBody;  // what came of the explanation does not matter
+  if (failure && !judged) failure_ = *failure;
   --file().active_requests;
   record_progress();
   on_end_(*this);

@@ -18,6 +18,9 @@ struct PendingExtent {
   Extent extent;
   Backoff backoff;
   std::chrono::steady_clock::time_point not_before{};
+  RepeatedAnswer repeated{};
+  size_t source = 0;                  // that is asked
+  std::optional<size_t> failed_at{};  // the source of the last try, if that was in vain
 };
 
 // One request for one extent: checks the answer, writes and journals the bytes.
@@ -33,6 +36,7 @@ class ExtentRequest final : public HttpSink {
   void on_done(const HttpFailure* failure) override;
 
   FileTransfer& file() { return *pending_.file; }
+  FileSource& source() { return file().source(pending_.source); }
   PendingExtent& pending() { return pending_; }
   uint64_t position() const { return position_; }
   uint64_t remaining() const { return pending_.extent.end - position_; }
@@ -44,6 +48,7 @@ class ExtentRequest final : public HttpSink {
 
   std::optional<Answer> answer() const { return answer_; }
   const HttpHead& head() const { return head_; }
+  std::string said() const;  // by the server, about why it does not send the bytes; "" = nothing
   const std::optional<HttpFailure>& failure() const { return failure_; }
   const std::optional<Error>& disk_failure() const { return disk_failure_; }
 
@@ -54,6 +59,7 @@ class ExtentRequest final : public HttpSink {
 
  private:
   bool record_progress();
+  bool wants_explanation() const;
 
   PendingExtent pending_;
   std::function<void(ExtentRequest&)> on_end_;
@@ -64,6 +70,7 @@ class ExtentRequest final : public HttpSink {
   Clock::time_point started_, recorded_at_, rate_mark_;
   std::optional<Answer> answer_;
   HttpHead head_;
+  std::string error_body_;
   std::optional<HttpFailure> failure_;
   std::optional<Error> disk_failure_;
 };

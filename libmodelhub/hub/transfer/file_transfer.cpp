@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "transfer/file_transfer.h"
 
+#include <algorithm>
 #include <utility>
 
+#include "mhub/base/check.h"
+
 namespace mhub::hub {
-namespace {
-constexpr int kMaxRenewals = 3;
-constexpr int kMaxChanges = 3;
-}  // namespace
 
 Result<std::unique_ptr<FileTransfer>> FileTransfer::open(const HubApi& api, const RemoteFile& file, int work_fd,
                                                          WorkQueue& queue, std::stop_token stop) {
@@ -20,43 +19,32 @@ bool FileTransfer::matches(const FileDigests& digests) const {
   return remote_.git_sha1.empty() || digests.git_sha1 == remote_.git_sha1;
 }
 
-HttpRequest FileTransfer::request(std::optional<HttpRange> range) const {
-  HttpRequest request = api_.file_request(remote_);
-  if (!resolved_url_.empty()) request.url = resolved_url_;
-  request.range = range;
-  if (range && !etag_.empty()) request.headers.emplace_back("If-Range", etag_);
-  return request;
+FileSource& FileTransfer::source(size_t number) {
+  const auto found =
+      std::find_if(sources_.begin(), sources_.end(), [&](const FileSource& s) { return s.source() == number; });
+  MHUB_CHECK(found != sources_.end());
+  return *found;
 }
 
-ExpectedBody FileTransfer::expected(std::optional<HttpRange> range) const {
-  return {remote_.bytes, range, etag_};
+void FileTransfer::add_source(size_t number, const HubApi& api, const RemoteFile& file) {
+  const bool same_bytes = !remote_.sha256.empty() && file.sha256 == remote_.sha256 && file.bytes == remote_.bytes;
+  if (same_bytes && !one_source_ && !single_stream_) sources_.emplace_back(number, api, file);
 }
 
-void FileTransfer::learn(const HttpHead& head) {
-  if (etag_.empty() && !ignore_etag_) etag_ = strong_etag(head);
-  if (resolved_url_.empty() && head.url != api_.file_request(remote_).url) resolved_url_ = head.url;
+void FileTransfer::keep_only_first_source() {
+  one_source_ = true;
+  sources_.erase(sources_.begin() + 1, sources_.end());
 }
 
-bool FileTransfer::renew_address() {
-  if (resolved_url_.empty() || renewals_ >= kMaxRenewals) return false;
-  ++renewals_;
-  resolved_url_.clear();
-  return true;
+void FileTransfer::note_progress() {
+  for (FileSource& source : sources_) source.note_progress();
 }
 
 Result<void> FileTransfer::start_over() {
-  etag_.clear();
-  resolved_url_.clear();
+  for (FileSource& source : sources_) source.forget();
   stream_high_water = 0;
   hasher_.restart();
   return partial_.discard();
-}
-
-bool FileTransfer::note_change() {
-  ++changes_;
-  // Servers of one hub may disagree about validators; where a hash is known it decides alone.
-  if (changes_ >= 2 && has_hash()) ignore_etag_ = true;
-  return changes_ < (has_hash() ? kMaxChanges : 2);
 }
 
 }  // namespace mhub::hub

@@ -3,19 +3,21 @@
 
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "remote/hub_api.h"
 #include "transfer/file_hasher.h"
+#include "transfer/file_source.h"
 #include "transfer/partial_file.h"
-#include "transfer/response_check.h"
 
 namespace mhub::hub {
 
-// One file under way: its partial, its hash, and what the server was seen to do with it.
+// One file under way: its partial, its hash, and the endpoints that its ranges come from.
 class FileTransfer {
  public:
+  // `api`: of the first source, number 0.
   static Result<std::unique_ptr<FileTransfer>> open(const HubApi& api, const RemoteFile& file, int work_fd,
                                                     WorkQueue& queue, std::stop_token stop);
 
@@ -25,13 +27,13 @@ class FileTransfer {
   bool has_hash() const { return !remote_.sha256.empty() || !remote_.git_sha1.empty(); }
   bool matches(const FileDigests& digests) const;
 
-  HttpRequest request(std::optional<HttpRange> range) const;
-  ExpectedBody expected(std::optional<HttpRange> range) const;
-  // From a good answer: its validator, and where the bytes lie (further parts skip the hub).
-  void learn(const HttpHead& head);
-  // The signed address has run out: ask the hub again. False when that was tried too often without progress.
-  bool renew_address();
-  void note_progress() { renewals_ = 0; }
+  // Ranges of one file may come from several endpoints: their listings name the same digest.
+  const std::vector<FileSource>& sources() const { return sources_; }
+  FileSource& source(size_t number);
+  void add_source(size_t number, const HubApi& api, const RemoteFile& file);
+  // No further requests to the others, and none will be added.
+  void keep_only_first_source();
+  void note_progress();
 
   // Server without (right) ranges: from now on one plain GET from the first byte.
   bool single_stream() const { return single_stream_; }
@@ -39,8 +41,6 @@ class FileTransfer {
 
   // Forgets all bytes and what was learnt.
   Result<void> start_over();
-  // The server's file is another one now. False when it keeps changing.
-  bool note_change();
   // First mismatch: true, one more fetch. Second: false.
   bool allow_refetch() { return !std::exchange(refetched_, true); }
   bool allow_range_restart() { return !std::exchange(range_restarted_, true); }
@@ -52,15 +52,16 @@ class FileTransfer {
 
  private:
   FileTransfer(const HubApi& api, const RemoteFile& file, PartialFile partial, WorkQueue& queue, std::stop_token stop)
-      : api_(api), remote_(file), partial_(std::move(partial)), hasher_(queue, partial_.fd(), file, std::move(stop)) {}
+      : remote_(file),
+        partial_(std::move(partial)),
+        hasher_(queue, partial_.fd(), file, std::move(stop)),
+        sources_{FileSource(0, api, file)} {}
 
-  const HubApi& api_;
   const RemoteFile remote_;
   PartialFile partial_;
   FileHasher hasher_;
-  std::string etag_, resolved_url_;
-  bool single_stream_ = false, refetched_ = false, range_restarted_ = false, ignore_etag_ = false;
-  int renewals_ = 0, changes_ = 0;
+  std::vector<FileSource> sources_;
+  bool single_stream_ = false, refetched_ = false, range_restarted_ = false, one_source_ = false;
 };
 
 }  // namespace mhub::hub

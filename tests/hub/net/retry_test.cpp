@@ -31,6 +31,18 @@ TEST(Backoff, HonoursWhatTheServerAsksUpToALimit) {
   EXPECT_FALSE(backoff.next_delay(301.0));
 }
 
+TEST(RepeatedAnswer, OnlyAnExplained500ThatStaysTheSame) {
+  RepeatedAnswer same;
+  for (int i = 0; i < 3; ++i) EXPECT_FALSE(same.again(500, "the disk is broken")) << i;
+  EXPECT_TRUE(same.again(500, "the disk is broken"));
+  RepeatedAnswer changing, silent, busy;
+  for (int i = 0; i < 20; ++i) {
+    EXPECT_FALSE(changing.again(500, std::to_string(i)));
+    EXPECT_FALSE(silent.again(500, ""));
+    EXPECT_FALSE(busy.again(503, "later"));
+  }
+}
+
 TEST(RetryAfter, SecondsDateAndRateLimit) {
   EXPECT_EQ(retry_after_seconds(with({{"retry-after", "12"}})), 12);
   EXPECT_EQ(retry_after_seconds(with({{"retry-after", "-5"}})), 0);

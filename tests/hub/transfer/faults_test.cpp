@@ -79,6 +79,14 @@ TEST_F(Faults, F03RangesIgnored) {
   succeeds();
 }
 
+TEST_F(Faults, F03RangesIgnoredOnTheOnlyConnection) {
+  config_.max_workers = 1;
+  reopen();
+  lie([this](const HubRequest&, HubReply& reply) { whole(reply); });
+  succeeds();
+  EXPECT_EQ(hub_.body_requests(), 1u) << "all of it came with the first request";
+}
+
 TEST_F(Faults, F04RangesShiftedByOne) {
   lie([this](const HubRequest& request, HubReply& reply) {
     if (!request.range) return;
@@ -248,6 +256,47 @@ TEST_F(Faults, F15UnavailableThenGood) {
     reply.status = 503;
   });
   succeeds();
+}
+
+// A mirror whose file is damaged says so, each time the same.
+TEST_F(Faults, F22TheSame500EachTimeIsSoonBelievedAndShown) {
+  config_.retries = 50;
+  reopen();
+  lie([this](const HubRequest&, HubReply& reply) {
+    ++count_;
+    reply = HubReply();
+    reply.status = 500;
+    reply.set("Content-Type", "text/plain; charset=utf-8");
+    reply.body = "model.bin has changed on disk; run `mhub verify`\n";
+  });
+  const Error error = fails(ErrorCode::kNetwork);
+  EXPECT_NE(error.message.find("run `mhub verify`"), std::string::npos) << error.one_line();
+  EXPECT_LT(count_, 20);
+}
+
+TEST_F(Faults, F22TheSame500OfTheListing) {
+  config_.retries = 50;
+  reopen();
+  hub_.set_hook([this](const HubRequest&, HubReply& reply) {
+    ++count_;
+    reply = HubReply();
+    reply.status = 500;
+    reply.set("Content-Type", "application/json");
+    reply.body = R"({"Code":500,"Message":"no database"})";
+  });
+  const Error error = fails(ErrorCode::kNetwork);
+  EXPECT_NE(error.message.find("no database"), std::string::npos) << error.one_line();
+  EXPECT_TRUE(sink_.retried("no database")) << "told before the first wait";
+  EXPECT_LT(count_, 10);
+}
+
+TEST_F(Faults, F28AnUnknownNameIsToldAtOnce) {
+  config_.modelscope_endpoint = "http://no-such-host.invalid";
+  config_.retries = 1;
+  reopen();
+  fails(ErrorCode::kNetwork);
+  ASSERT_FALSE(sink_.retries.empty());
+  EXPECT_NE(sink_.retries.front().find("no-such-host.invalid"), std::string::npos) << sink_.retries.front();
 }
 
 TEST_F(Faults, F16SignedAddressExpires) {

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "transfer/source_choice.h"
+
+namespace mhub::hub {
+namespace {
+constexpr int kMaxFailures = 3;       // without a whole part between them
+constexpr int kConnectionsToTry = 2;  // of a source whose rate is not known
+constexpr double kNewRateShare = 0.3;
+}  // namespace
+
+size_t SourceChoice::choose(const FileTransfer& file, std::optional<size_t> failed_at) const {
+  const FileSource* best = nullptr;
+  for (const FileSource& source : file.sources()) {
+    if (failed_at == source.source() && has_other(file, *failed_at)) continue;
+    if (!best || better(sources_[source.source()], sources_[best->source()])) best = &source;
+  }
+  return best->source();
+}
+
+bool SourceChoice::better(const Source& a, const Source& b) const {
+  const bool a_works = a.failures < kMaxFailures, b_works = b.failures < kMaxFailures;
+  if (a_works != b_works) return a_works;
+  const bool a_known = a.rate > 0, b_known = b.rate > 0;
+  if (a_known && b_known && a.rate != b.rate) return a.rate > b.rate;
+  if (a_known != b_known) return a_known ? b.active >= kConnectionsToTry : a.active < kConnectionsToTry;
+  return a.active < b.active;
+}
+
+void SourceChoice::note_rate(size_t source, double bytes_per_second) {
+  Source& noted = sources_[source];
+  noted.rate = noted.rate == 0 ? bytes_per_second : noted.rate + kNewRateShare * (bytes_per_second - noted.rate);
+}
+
+bool SourceChoice::note_failure(size_t source) {
+  return ++sources_[source].failures == kMaxFailures;
+}
+
+void SourceChoice::give_up_all_but_first() {
+  for (size_t i = 1; i < sources_.size(); ++i) sources_[i].failures = kMaxFailures;
+}
+
+bool SourceChoice::has_other(const FileTransfer& file, size_t than) const {
+  for (const FileSource& source : file.sources()) {
+    if (source.source() != than && sources_[source.source()].failures < kMaxFailures) return true;
+  }
+  return false;
+}
+
+}  // namespace mhub::hub

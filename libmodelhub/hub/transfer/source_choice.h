@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <vector>
+
+#include "transfer/file_transfer.h"
+
+namespace mhub::hub {
+
+// Which endpoint the next part is asked from: the one whose connections are fastest. Number 0 is always there.
+class SourceChoice {
+ public:
+  void add() { sources_.emplace_back(); }
+  // `failed_at`: not that one, where there is another.
+  size_t choose(const FileTransfer& file, std::optional<size_t> failed_at) const;
+  void started(size_t source) { ++sources_[source].active; }
+  void ended(size_t source) { --sources_[source].active; }
+  void note_success(size_t source) { sources_[source].failures = 0; }
+  void note_rate(size_t source, double bytes_per_second);  // of one connection
+  // True when that was one too many: it is asked only for what no other has.
+  bool note_failure(size_t source);
+  void give_up_all_but_first();
+  bool has_other(const FileTransfer& file, size_t than) const;
+
+ private:
+  struct Source {
+    int active = 0, failures = 0;
+    double rate = 0;  // 0 = not known yet
+  };
+  bool better(const Source& a, const Source& b) const;
+
+  std::vector<Source> sources_{1};
+};
+
+}  // namespace mhub::hub

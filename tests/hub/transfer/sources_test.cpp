@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+// Several endpoints with the same bytes: ranges of one file come from all of them, and none can spoil it.
+#include <atomic>
+
+#include "hub/transfer/download_fixture.h"
+
+namespace mhub::hub::test {
+namespace {
+
+class Sources : public DownloadTest {
+ protected:
+  Sources() {
+    config_.max_workers = 2;
+    reopen();
+    hub_.set_file("model.bin", bytes_);
+    hub_.set_bytes_per_second(40e6);
+    second_.set_bytes_per_second(40e6);
+    options_.endpoints = {hub_.url(), second_.url()};
+  }
+  // Only replies of the second endpoint that carry bytes of a file.
+  void lie(std::function<void(HubReply&)> hook) {
+    second_.set_hook([hook](const HubRequest& request, HubReply& reply) {
+      if (!request.file.empty()) hook(reply);
+    });
+  }
+  static HubReply refusal(int status) {
+    HubReply reply;
+    reply.status = status;
+    return reply;
+  }
+  const std::string bytes_ = random_bytes(size_t{96} << 20, 1);  // six parts
+  FakeHub second_;
+  DownloadOptions options_;
+};
+
+TEST_F(Sources, PartsComeFromBothWhereTheDigestsAgree) {
+  second_.set_file("model.bin", bytes_);
+  succeeds(options_);
+  EXPECT_TRUE(sink_.retried("same bytes"));
+  EXPECT_GT(hub_.body_bytes_sent(), bytes_.size() / 6);
+  EXPECT_GT(second_.body_bytes_sent(), bytes_.size() / 6);
+  EXPECT_LE(hub_.body_bytes_sent() + second_.body_bytes_sent(), bytes_.size() + (1u << 20)) << "nothing twice";
+}
+
+TEST_F(Sources, AnotherDigestIsNeverAskedForBytes) {
+  second_.set_file("model.bin", random_bytes(bytes_.size(), 2));
+  succeeds(options_);
+  EXPECT_GT(second_.api_requests(), 0u);
+  EXPECT_EQ(second_.body_requests(), 0u);
+}
+
+TEST_F(Sources, OneThatDamagesBytesIsLeftOut) {
+  second_.set_file("model.bin", bytes_);
+  lie([](HubReply& reply) { reply.body[reply.body.size() / 2] ^= 1; });
+  succeeds(options_);
+  EXPECT_TRUE(sink_.retried("from the first endpoint alone"));
+}
+
+TEST_F(Sources, OneThatRefusesIgnoresRangesOrDiesCostsNothingButItsParts) {
+  second_.set_file("model.bin", bytes_);
+  const std::vector<std::function<void(HubReply&)>> lies = {
+      [](HubReply& reply) { reply = refusal(403); },
+      [](HubReply& reply) { reply = refusal(503); },
+      [this](HubReply& reply) {
+        reply = HubReply();
+        reply.body = bytes_;
+      },
+      [](HubReply& reply) { reply.cut_after = 0; },
+  };
+  for (size_t i = 0; i < lies.size(); ++i) {
+    config_.home = dir_ / std::to_string(i);
+    reopen();
+    hub_.forget_requests();
+    lie(lies[i]);
+    succeeds(options_);
+    EXPECT_TRUE(sink_.retried("the other endpoint")) << i;
+    EXPECT_LE(hub_.body_bytes_sent(), bytes_.size() + (1u << 20)) << i;
+  }
+}
+
+TEST_F(Sources, TheFirstMayFailMidwayWithoutAPause) {
+  second_.set_file("model.bin", bytes_);
+  std::atomic<int> bodies{0};
+  hub_.set_hook([&](const HubRequest& request, HubReply& reply) {
+    if (!request.file.empty() && bodies++ >= 3) reply = refusal(503);
+  });
+  config_.retry_delay_seconds = 60;  // a wait would be noticed
+  reopen();
+  const auto start = std::chrono::steady_clock::now();
+  succeeds(options_);
+  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(30));
+}
+
+TEST_F(Sources, SmallDownloadsAskNobodyElse) {
+  hub_.set_file("model.bin", "small");
+  second_.set_file("model.bin", "small");
+  succeeds(options_);
+  EXPECT_TRUE(second_.requests().empty());
+}
+
+}  // namespace
+}  // namespace mhub::hub::test
