@@ -58,6 +58,34 @@ Result<Subject> local_subject(const std::string& path) {
   return subject;
 }
 
+// A whole model that is registered under the name as typed: its hub need not be asked, unless a prefix, an endpoint or
+// a revision says so.
+Result<std::optional<Subject>> installed_subject(const PlanCommand& command) {
+  const auto ref = hub::ModelRef::parse(command.model);
+  const hub::DownloadOptions& asked = command.remote.options;
+  const bool of_a_hub = !ref || ref->source || ref->endpoint || ref->revision || !asked.revision.empty() ||
+                        !asked.endpoints.empty() || !command.remote.source.empty() || !command.remote.repo_type.empty();
+  if (of_a_hub) return std::optional<Subject>();
+  MHUB_TRY(const auto library, open_library());
+  const auto row = library->find(command.model);
+  if (!row || row->id == 0 || !row->complete) return std::optional<Subject>();
+  Subject subject;
+  subject.name = row->name;
+  subject.source = row->source;
+  subject.revision = row->revision;
+  subject.commit = row->commit;
+  subject.directory = library->config().home.string();
+  for (const auto& file : row->files) {
+    ++subject.files;
+    subject.bytes += file.bytes;
+    if (is_weights(file.path)) subject.weights_bytes = subject.weights_bytes.value_or(0) + file.bytes;
+    if (file.path != "config.json") continue;
+    MHUB_TRY(subject.config, formats::read_text_file(fs::path(row->path) / file.path, kLargestConfig));
+  }
+  subject.bytes_reused = subject.bytes;
+  return std::optional(std::move(subject));
+}
+
 // Asks the hub for its listing and config.json, and what of it a download would take from the store.
 Result<Subject> remote_subject(const Cli& cli, const PlanCommand& command) {
   MHUB_TRY(const OpenedRemote opened, open_remote(command.model, command.remote, cli.stop_token()));
@@ -76,11 +104,15 @@ Result<Subject> remote_subject(const Cli& cli, const PlanCommand& command) {
     ++subject.files;
     subject.bytes += file.bytes;
     if (is_weights(file.path)) subject.weights_bytes = subject.weights_bytes.value_or(0) + file.bytes;
-    if (row == rows.end()) continue;
-    const bool here = std::any_of(row->files.begin(), row->files.end(), [&](const auto& known) {
-      return known.path == file.path && known.bytes == file.bytes &&
-             (file.sha256.empty() ? known.git_sha1 == file.git_sha1 : known.sha256 == file.sha256);
-    });
+    bool here = row != rows.end() && std::any_of(row->files.begin(), row->files.end(), [&](const auto& known) {
+                  return known.path == file.path && known.bytes == file.bytes &&
+                         (file.sha256.empty() ? known.git_sha1 == file.git_sha1 : known.sha256 == file.sha256);
+                });
+    if (!here && !file.sha256.empty() && file.bytes > 0) {
+      // Of another revision, model or hub: a download links it.
+      MHUB_TRY(const auto known, opened.library->registry().files_with_content(file.sha256));
+      here = !known.empty();
+    }
     if (here) subject.bytes_reused += file.bytes;
   }
   if (model.find_file("config.json")) {
@@ -173,7 +205,14 @@ Result<void> plan(Cli& cli, PlanCommand& command) {
   command.ask.bits = command.bits;
   std::error_code error;
   const bool is_path = fs::exists(command.model, error);
-  MHUB_TRY(const Subject subject, is_path ? local_subject(command.model) : remote_subject(cli, command));
+  std::optional<Subject> found;
+  if (!is_path) {
+    MHUB_TRY(found, installed_subject(command));
+  }
+  if (!found) {
+    MHUB_TRY(found, is_path ? local_subject(command.model) : remote_subject(cli, command));
+  }
+  const Subject& subject = *found;
   std::optional<hub::ModelShape> shape;
   hub::MemoryPlan memory;
   if (subject.config) {

@@ -221,23 +221,51 @@ Result<void> Collection::remove_models() {
       std::chrono::duration<double>(options_.older_than_seconds.value_or(0)));
   const std::string oldest_kept =
       options_.older_than_seconds ? timestamp_of(std::chrono::system_clock::now() - age) : "";
-  std::set<const ModelRecord*> gone;
+  std::vector<const ModelRecord*> candidates, gone;
+  for (const ModelRecord& row : rows) {
+    if (!row.pinned && layout_.in_models(row.path)) candidates.push_back(&row);
+  }
+  const auto evict = [&](const ModelRecord* row) -> Result<void> {
+    MHUB_TRY(const bool removed, remove_model(*row));
+    if (removed) gone.push_back(row);
+    return {};
+  };
+  if (options_.older_than_seconds) {
+    for (const ModelRecord* row : candidates) {
+      if (std::max(row->used_at, row->created_at) < oldest_kept) MHUB_CHECK_OK(evict(row));
+    }
+    std::erase_if(candidates,
+                  [&](const ModelRecord* row) { return std::max(row->used_at, row->created_at) < oldest_kept; });
+  }
+  if (!options_.max_bytes) return {};
+  const auto is_gone = [&](const ModelRecord* row) { return std::find(gone.begin(), gone.end(), row) != gone.end(); };
   const auto remaining = [&] {
     TreeSizes sizes;
     for (const ModelRecord& row : rows) {
-      if (!gone.contains(&row)) sizes.add(row.path);
+      if (!is_gone(&row)) sizes.add(row.path);
     }
     return sizes.total();
   };
-  uint64_t total = options_.max_bytes ? remaining() : 0;
-  for (const ModelRecord& row : rows) {
-    const bool too_old = options_.older_than_seconds && std::max(row.used_at, row.created_at) < oldest_kept;
-    const bool too_much = options_.max_bytes && total > *options_.max_bytes;
-    if (row.pinned || !layout_.in_models(row.path) || (!too_old && !too_much)) continue;
-    MHUB_TRY(const bool removed, remove_model(row));
-    if (!removed) continue;
-    gone.insert(&row);
-    if (options_.max_bytes) total = remaining();
+  // What the disk gets back when `row` goes too. Files that models share only go with the last of them: such models are
+  // taken after those that free something alone, and never for nothing.
+  const auto frees = [&](const ModelRecord* row, const std::vector<const ModelRecord*>& others) {
+    TreeSizes sizes;
+    for (const ModelRecord* other : others) {
+      if (other != row) sizes.add(other->path);
+    }
+    const uint64_t before = sizes.exclusive();
+    sizes.add(row->path);
+    return sizes.exclusive() > before;
+  };
+  uint64_t total = remaining();
+  for (const bool alone : {true, false}) {
+    for (const ModelRecord* row : std::vector(candidates)) {
+      if (total <= *options_.max_bytes) return {};
+      if (is_gone(row) || !frees(row, alone ? gone : candidates)) continue;
+      MHUB_CHECK_OK(evict(row));
+      total = remaining();
+      if (!is_gone(row)) std::erase(candidates, row);  // in use: what it holds stays
+    }
   }
   return {};
 }

@@ -248,6 +248,26 @@ TEST_F(RemoteCli, PlanSaysWhatIsFetchedAndWhatItNeeds) {
   EXPECT_EQ(json({"plan", data + "r1-671b.json", "--json"})["memory"]["parameters"], 671'026'419'200u);
 }
 
+TEST_F(RemoteCli, PlanKnowsWhatIsHere) {
+  const std::string data = std::string(std::getenv("MHUB_SOURCE_DIR")) + "/tests/data/deepseek-r1/";
+  hub_.set_file("config.json", read_file(data + "distill-llama-8b.json"));
+  hub_.set_file("model.bin", random_bytes(50'000, 1));
+  ASSERT_EQ(mhub({"download", "org/name", "--quiet"}).exit_code, 0);
+  hub_.forget_requests();
+  const Json plan = json({"plan", "org/name", "--context", "8192", "--json"});
+  EXPECT_EQ(plan["bytes_to_fetch"], 0);
+  EXPECT_EQ(plan["commit"], std::string(40, 'c'));
+  EXPECT_EQ(plan["memory"]["kv"]["bytes"], 131'072u * 8192);
+  EXPECT_TRUE(hub_.requests().empty()) << "an installed model needs no hub";
+  EXPECT_LT(json({"plan", "hf:org/name", "--json"})["bytes_to_fetch"], 1000)
+      << "the other hub's files are known by their SHA-256; of small ones it gives none";
+  EXPECT_FALSE(hub_.requests().empty());
+  ASSERT_EQ(mhub({"import", gguf_model().string(), "--name", "mine"}).exit_code, 0);
+  hub_.forget_requests();
+  EXPECT_EQ(json({"plan", "local/mine", "--json"})["bytes_to_fetch"], 0);
+  EXPECT_TRUE(hub_.requests().empty());
+}
+
 TEST_F(RemoteCli, PlanOf671BillionInUnderASecond) {
   const std::string data = std::string(std::getenv("MHUB_SOURCE_DIR")) + "/tests/data/deepseek-r1/";
   hub_.set_file("config.json", read_file(data + "r1-671b.json"));

@@ -229,6 +229,28 @@ TEST_F(Gc, AgeAndSizeTakeTheLeastRecentlyUsedButNotPinnedOrLeased) {
   EXPECT_EQ(library_->list()->size(), 3u);
 }
 
+TEST_F(Gc, SizeTakesNoModelThatFreesNothing) {
+  // The two oldest share their file; a pinned one shares another with the third; the fourth has its own.
+  const auto one = import("one", 1), twin = import("twin", 1), three = import("three", 3), held = import("held", 3);
+  const auto four = import("four", 4);
+  for (const char* name : {"one", "twin", "three", "held", "four"}) fs::remove(dir_ / (std::string(name) + ".gguf"));
+  const auto share = [](const auto& model, const auto& with) {
+    const fs::path file = fs::path(model.path) / model.files.front().path;
+    fs::remove(file);
+    fs::create_hard_link(fs::path(with.path) / with.files.front().path, file);
+  };
+  share(twin, one);
+  share(three, held);
+  ASSERT_TRUE(set_pinned(*library_, "held", true));
+  const uint64_t size = four.total_bytes();
+  // Three contents lie here; one must go: that of the fourth, which alone gives something back.
+  const GcReport one_goes = collected({.dry_run = true, .older_than_seconds = {}, .max_bytes = 2 * size});
+  EXPECT_THAT(kinds(one_goes.removed), ElementsAre("model local/four"));
+  const GcReport most = collected({.dry_run = false, .older_than_seconds = {}, .max_bytes = 0});
+  EXPECT_THAT(kinds(most.removed), ElementsAre("model local/four", "model local/one", "model local/twin"));
+  EXPECT_EQ(library_->list()->size(), 2u) << "the third shares its only file with a pinned one";
+}
+
 using Leases = StoreCare;
 
 TEST_F(Leases, RmRefusesWhileAProcessHoldsOneAndNotAfterItWasKilled) {
