@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // `mhub apply`, `lock` and `doctor`.
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <sys/stat.h>
 
@@ -9,6 +10,7 @@
 
 #include "contract/cli_fixture.h"
 #include "support/fake_hub.h"
+#include "support/tiny_model.h"
 
 namespace mhub::test {
 namespace {
@@ -101,6 +103,62 @@ TEST_F(ApplyCli, PruneTakesOnlyWhatApplyInstalled) {
   EXPECT_EQ(models[0]["name"], "local/mine");
   EXPECT_FALSE(fs::exists(dir_ / "units/mhub-demo.service"));
   EXPECT_TRUE(actions(empty, {"--prune"}).empty());
+}
+
+TEST_F(ApplyCli, MakesTheQuantizedVariantOnceAndAnewWhenItsSourceOrSettingsChange) {
+  const auto serve_tiny = [&](uint64_t seed) {
+    TinyModelOptions tiny;
+    tiny.seed = seed;
+    const fs::path made = dir_ / ("tiny-" + std::to_string(seed));
+    write_tiny_model(made, tiny);
+    for (const auto& entry : fs::directory_iterator(made)) {
+      hub_.set_file(entry.path().filename(), read_file(entry.path()));
+    }
+  };
+  const auto wanted = [&](int bits) {
+    return site(
+        fmt::format("models:\n"
+                    "  - model: ms:org/name\n"
+                    "    exclude: [model.bin, notes.txt]\n"
+                    "    quantize: {{bits: {}, group_size: 32, name: tiny-small}}\n"
+                    "services:\n"
+                    "  - {{model: local/tiny-small, port: 18005, unit: mhub-tiny}}\n",
+                    bits));
+  };
+  const auto variants = [&] {
+    std::vector<std::string> found;
+    const Json document = json({"list", "local/*", "--json"});
+    for (const Json& model : document["models"]) found.push_back(model["quantization"]);
+    return found;
+  };
+  serve_tiny(1);
+  EXPECT_EQ(actions(wanted(4)), (std::vector<std::string>{"download", "quantize", "unit"}));
+  const auto done = mhub({"apply", wanted(4), "--quiet"});
+  ASSERT_EQ(done.exit_code, 0) << done.err;
+  EXPECT_TRUE(actions(wanted(4)).empty());
+  const Json card = json({"show", "local/tiny-small", "--json"})["card"];
+  EXPECT_GT(card["perplexity"]["quantized"].get<double>(), 1.0);
+  EXPECT_EQ(card["group_size"], 32);
+  const auto four_bits = variants();
+  ASSERT_EQ(four_bits.size(), 1u);
+
+  EXPECT_EQ(actions(wanted(8)), std::vector<std::string>{"quantize"});
+  ASSERT_EQ(mhub({"apply", wanted(8), "--quiet"}).exit_code, 0);
+  EXPECT_TRUE(actions(wanted(8)).empty());
+  ASSERT_EQ(variants().size(), 1u) << "the one of before is gone";
+  EXPECT_NE(variants(), four_bits);
+
+  serve_tiny(2);
+  hub_.set_commit(std::string(40, 'd'));
+  EXPECT_EQ(actions(wanted(8)), (std::vector<std::string>{"download", "quantize"}));
+  ASSERT_EQ(mhub({"apply", wanted(8), "--quiet"}).exit_code, 0);
+  EXPECT_TRUE(actions(wanted(8)).empty());
+  EXPECT_EQ(variants().size(), 1u);
+
+  EXPECT_EQ(actions(site("models: []\n"), {"--prune"}),
+            (std::vector<std::string>{"remove_unit", "remove", "remove", "remove"}));
+  ASSERT_EQ(mhub({"apply", site("models: []\n"), "--prune", "--quiet"}).exit_code, 0);
+  EXPECT_TRUE(json({"list", "--json"})["models"].empty());
 }
 
 TEST_F(ApplyCli, AnInterruptedRunGoesOn) {

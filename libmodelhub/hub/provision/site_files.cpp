@@ -42,8 +42,7 @@ Result<void> replace_file(const fs::path& file, const std::string& text) {
   return disk_error("write", file.string(), number);
 }
 
-Result<Json> read_json(const fs::path& file) {
-  MHUB_TRY(const std::string text, formats::read_text_file(file, kLargestFile));
+Result<Json> parse_file(std::string_view text) {
   JsonLimits limits;
   limits.max_bytes = kLargestFile;
   limits.max_values = 4'000'000;
@@ -83,11 +82,16 @@ Result<SiteLock> read_lock(const fs::path& file) {
     return Error{ErrorCode::kUsage, fmt::format("read {}: it is not there", file.string()), "make it with `mhub lock`",
                  ""};
   }
+  MHUB_TRY(const std::string text, formats::read_text_file(file, kLargestFile));
+  return parse_lock(text, file);
+}
+
+Result<SiteLock> parse_lock(std::string_view text, const fs::path& file) {
   const auto damaged = [&](const std::string& what) {
     return Error{ErrorCode::kPolicy, fmt::format("read {}: {}", file.string(), what), "make it anew with `mhub lock`",
                  ""};
   };
-  const auto document = read_json(file);
+  const auto document = parse_file(text);
   if (!document) return damaged(document.error().message);
   if (json_size(*document, "version") != kLockVersion)
     return damaged(fmt::format("its version is not {}", kLockVersion));
@@ -117,7 +121,7 @@ Result<SiteLock> read_lock(const fs::path& file) {
   return lock;
 }
 
-Result<void> write_lock(const SiteLock& lock, const fs::path& file) {
+std::string lock_text(const SiteLock& lock) {
   OrderedJson models = OrderedJson::array();
   for (const SiteLock::Entry& entry : lock.entries) {
     OrderedJson files = OrderedJson::array();
@@ -134,7 +138,11 @@ Result<void> write_lock(const SiteLock& lock, const fs::path& file) {
                       {"commit", entry.locked.commit},
                       {"files", std::move(files)}});
   }
-  return replace_file(file, dump_json(OrderedJson{{"version", kLockVersion}, {"models", std::move(models)}}, 2) + "\n");
+  return dump_json(OrderedJson{{"version", kLockVersion}, {"models", std::move(models)}}, 2) + "\n";
+}
+
+Result<void> write_lock(const SiteLock& lock, const fs::path& file) {
+  return replace_file(file, lock_text(lock));
 }
 
 Result<SiteLock> resolve_lock(ModelLibrary& library, const Site& site, std::stop_token stop) {
@@ -159,7 +167,8 @@ Result<SiteState> read_site_state(const fs::path& home, const fs::path& site) {
   const fs::path file = state_file(home, site);
   std::error_code error;
   if (!fs::exists(file, error)) return state;
-  MHUB_TRY(const Json document, read_json(file));
+  MHUB_TRY(const std::string text, formats::read_text_file(file, kLargestFile));
+  MHUB_TRY(const Json document, parse_file(text));
   state.models = json_strings(document, "models");
   state.units = json_strings(document, "units");
   state.aliases = json_strings(document, "aliases");

@@ -54,7 +54,9 @@ struct SiteLock {
   std::vector<Entry> entries;
   const Entry* find(const SiteModel& model) const;
 };
-Result<SiteLock> read_lock(const std::filesystem::path& file);   // kUsage when absent, kPolicy when it is none
+Result<SiteLock> read_lock(const std::filesystem::path& file);  // kUsage when absent, kPolicy when it is none
+Result<SiteLock> parse_lock(std::string_view text, const std::filesystem::path& file);  // `file` only names it
+std::string lock_text(const SiteLock& lock);
 Result<void> write_lock(const SiteLock& lock, const std::filesystem::path& file);  // by rename
 // Asks the hubs what the models are now.
 Result<SiteLock> resolve_lock(ModelLibrary& library, const Site& site, std::stop_token stop);
