@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Downloads over loopback from `mhub mirror`: verified MB/s of `mhub download`, of the modelscope and huggingface_hub
-clients where this Python has them, and the milliseconds of a warm re-run. One JSON line per case.
+clients where this Python has them, and the milliseconds of a warm re-run. One JSON line per case. --files N: a
+repository of so many files of 4 KB instead of one large file.
 
-  MHUB_BIN=build/bench/bin/mhub python3 tests/bench/download_bench.py [--mib 1024] [--runs 3] [--directory DIR]
+  MHUB_BIN=build/bench/bin/mhub python3 tests/bench/download_bench.py [--mib 1024 | --files 10000] [--runs 3]
+                                                                      [--directory DIR]
 """
 import argparse
 import importlib.util
@@ -26,8 +28,8 @@ CLIENTS = {
 }
 
 
-def write_model(directory, mib):
-    """A directory that counts as a model: one safetensors file of random bytes."""
+def write_model(directory, mib, small_files=0):
+    """A directory that counts as a model: one safetensors file of random bytes, and small files beside it."""
     directory.mkdir()
     (directory / "config.json").write_text('{"architectures": ["LlamaForCausalLM"], "model_type": "llama"}')
     size = mib << 20
@@ -36,7 +38,11 @@ def write_model(directory, mib):
         out.write(struct.pack("<Q", len(header)) + header)
         for _ in range(mib):
             out.write(os.urandom(1 << 20))
-    return sum(file.stat().st_size for file in directory.iterdir())
+    for number in range(small_files):
+        folder = directory / f"part{number // 1000:03}"
+        folder.mkdir(exist_ok=True)
+        (folder / f"{number:05}.json").write_bytes(os.urandom(4096))
+    return sum(file.stat().st_size for file in directory.rglob("*") if file.is_file())
 
 
 def timed(command, **environment):
@@ -56,12 +62,13 @@ def report(case, seconds, size=None):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--mib", type=int, default=1024)
+    parser.add_argument("--files", type=int, default=0, help="so many files of 4 KB instead of --mib")
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--directory", help="where the files go; default a temporary directory")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=arguments.directory) as scratch:
         root = pathlib.Path(scratch)
-        size = write_model(root / "source", arguments.mib)
+        size = write_model(root / "source", 0 if arguments.files else arguments.mib, arguments.files)
         subprocess.run([BIN, "import", root / "source", "--name", "bench/model"], check=True, stdout=subprocess.DEVNULL,
                        stderr=subprocess.DEVNULL, env=dict(os.environ, MHUB_HOME=str(root / "seed")))
         mirror = subprocess.Popen([BIN, "mirror", "--port", "0"], stdout=subprocess.PIPE, text=True,

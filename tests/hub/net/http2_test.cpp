@@ -2,18 +2,17 @@
 // HTTP/2 where a server offers it: what is no part of a large file shares one connection.
 #include <gtest/gtest.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
-#include <mutex>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "net/curl_transport.h"
 #include "net/url.h"
 #include "support/fake_hub.h"
 #include "support/loopback.h"
+#include "support/loopback_server.h"
 #include "support/temp_dir.h"
 #include "support/tls_front.h"
 
@@ -26,23 +25,7 @@ using mhub::test::TlsFront;
 // Speaks HTTP/2 in plain (the TLS front before it has agreed to "h2") and answers every stream with the same body.
 class Http2Server {
  public:
-  Http2Server() {
-    const auto listener = mhub::test::listen_on_loopback();
-    listener_ = listener.fd;
-    port_ = listener.port;
-    accepter_ = std::thread([this] { accept_all(); });
-  }
-  ~Http2Server() {
-    stopping_ = true;
-    shutdown(listener_, SHUT_RDWR);
-    accepter_.join();
-    close(listener_);
-    const std::lock_guard lock(mutex_);
-    for (const int fd : sockets_) shutdown(fd, SHUT_RDWR);
-    for (std::thread& thread : threads_) thread.join();
-    for (const int fd : sockets_) close(fd);
-  }
-  int port() const { return port_; }
+  int port() const { return server_.port(); }
   int connections() const { return connections_; }
   int streams() const { return streams_; }
   static constexpr const char* kBody = "the same for all";
@@ -51,15 +34,6 @@ class Http2Server {
   enum FrameType : uint8_t { kData = 0, kHeaders = 1, kSettings = 4, kPing = 6 };
   enum Flag : uint8_t { kAck = 1, kEndStream = 1, kEndHeaders = 4 };
 
-  void accept_all() {
-    while (!stopping_) {
-      const int fd = accept(listener_, nullptr, nullptr);
-      if (fd < 0) continue;
-      const std::lock_guard lock(mutex_);
-      sockets_.push_back(fd);
-      threads_.emplace_back([this, fd] { serve(fd); });
-    }
-  }
   static bool receive(int fd, std::string& into, size_t bytes) {
     into.resize(bytes);
     return bytes == 0 || recv(fd, into.data(), bytes, MSG_WAITALL) == static_cast<ssize_t>(bytes);
@@ -96,13 +70,8 @@ class Http2Server {
     }
   }
 
-  int listener_ = -1, port_ = 0;
-  std::atomic<bool> stopping_{false};
   std::atomic<int> connections_{0}, streams_{0};
-  std::mutex mutex_;
-  std::vector<int> sockets_;          // guarded by mutex_
-  std::vector<std::thread> threads_;  // guarded by mutex_
-  std::thread accepter_;
+  mhub::test::LoopbackServer server_{[this](int client) { serve(client); }};  // last: its threads use the members above
 };
 
 class Keep final : public HttpSink {
