@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The batch is the 64 rows of a warpgroup's product, a tile of weight rows its columns; tiles are so high that one or a
-// few for each processor cover the matrix. One thread has the copy engine fill a ring of steps in shared memory, of
-// which the weights do not wait for the kernel before, and a warpgroup for each 64 rows of the batch multiplies. Low
-// tiles leave a warpgroup waiting for its own products; there several may share a step's columns.
+// few for each processor cover the matrix. Two threads have the copy engine fill a ring of steps in shared memory, of
+// which the weights do not wait for the kernel before, and a warpgroup for each 64 rows of the batch multiplies.
 #include <algorithm>
 #include <array>
 #include <limits>
