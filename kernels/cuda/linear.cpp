@@ -22,9 +22,12 @@ constexpr size_t kRounds = 5;
 constexpr int64_t kLongRows = 1024;  // from here on a product takes long enough to be measured less often
 constexpr size_t kLongRounds = 3;
 constexpr size_t kMaxPlans = 4096;
-// From here on skinny_linear() is no match for StreamedLinear in a step, whatever it is alone: its many thread blocks
-// come to lie unevenly where they start before another kernel's end.
-constexpr size_t kStreamedBytes = size_t{32} << 20;
+// Own products in a step differ from what they are alone. The many thread blocks of skinny_linear() come to lie
+// unevenly where they start before another kernel's end, which costs long products most. Short ones gain: they find
+// room beside attention, where StreamedLinear must wait for shared memory.
+constexpr size_t kShortBytes = size_t{16} << 20;
+constexpr int64_t kShortRows = 8;
+constexpr float kStreamedWorth = 0.95f;      // of its time alone: unlike cuBLASLt it leaves no gaps between kernels
 constexpr int64_t kNeighbourColumns = 2048;  // of the small kernels around a product that is measured
 
 cudaDataType_t type_of(DType dtype) {
@@ -190,17 +193,17 @@ void Linear::choose_algorithm(Plan& plan, TensorView out, TensorView x, TensorVi
       run_own(choice, out, x, weight, bias);
       return true;
     });
-    if (time >= best) return;
+    if (time * (choice.streamed ? kStreamedWorth : 1.0f) >= best) return;
     best = time;
     plan.choice.skinny = choice.skinny;
     plan.choice.streamed = choice.streamed;
   };
-  const bool streams = streamed_.fits(out, x, weight);
   const auto bytes = static_cast<size_t>(weight.rows * weight.cols) * dtype_info(weight.dtype).block_bytes;
-  const bool small = !streams || bytes < kStreamedBytes;
-  for (int variant = 0; variant < kSkinnyVariants && small && skinny_linear_fits(out, x, weight); ++variant)
+  const bool skinny = skinny_linear_fits(out, x, weight), is_short = skinny && bytes < kShortBytes;
+  const bool streamed = streamed_.fits(out, x, weight) && !(is_short && x.rows <= kShortRows);
+  if (streamed) challenge({.streamed = true});
+  for (int variant = 0; variant < kSkinnyVariants && skinny && (is_short || !streamed); ++variant)
     challenge({.skinny = variant});
-  if (streams) challenge({.streamed = true});
 }
 
 void Linear::run_own(const Choice& choice, TensorView out, TensorView x, TensorView weight, const void* bias) const {
@@ -244,7 +247,9 @@ void Linear::run(TensorView out, TensorView x, TensorView weight, const void* bi
   if (out.rows == 0 || out.cols == 0) return;
   const Plan& plan = plan_for(out, x, weight, bias);
   if (plan.plain) return plain_linear(out, x, weight, bias, stream_);
-  if (plan.choice.skinny >= 0 || plan.choice.streamed) return run_own(plan.choice, out, x, weight, bias);
+  const bool own = (plan.choice.skinny >= 0 && skinny_linear_fits(out, x, weight)) ||
+                   (plan.choice.streamed && streamed_.fits(out, x, weight));
+  if (own) return run_own(plan.choice, out, x, weight, bias);
   plan.set_bias(bias);
   check_lt(multiply(plan, plan.choice.algorithm, out, x, weight), "linear", {x.rows, x.cols, weight.rows});
 }
@@ -266,7 +271,7 @@ bool Linear::streams_gated(TensorView out, TensorView gate_up, TensorView x, Ten
     streamed_.run_gated(out, x, weight, bias, activation.kind, stream_);
     return true;
   });
-  return gated_.emplace(bucket, together < apart).first->second;
+  return gated_.emplace(bucket, together * kStreamedWorth < apart).first->second;
 }
 
 void Linear::run_gated(TensorView out, TensorView gate_up, TensorView x, TensorView weight, const void* bias,
