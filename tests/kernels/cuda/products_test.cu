@@ -10,7 +10,7 @@
 #include "cuda/products/skinny_linear.h"
 #include "cuda/products/streamed_linear.h"
 #include "device_array.h"
-#include "half.h"
+#include "mhub/kernels/half.h"
 #include "support/random_matrix.h"
 #include "support/ref_ops.h"
 
