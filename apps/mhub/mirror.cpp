@@ -12,7 +12,9 @@ namespace {
 Result<void> mirror(const Cli& cli, const hub::MirrorOptions& config) {
   MHUB_TRY(const auto library, open_library());
   MHUB_TRY(const auto server, hub::MirrorServer::start(*library, config));
-  cli.print_line("mhub: mirror on " + http_url(config.host, server->port()));
+  std::string url = http_url(config.host, server->port());
+  if (!config.tls_key_file.empty()) url.insert(4, "s");
+  cli.print_line("mhub: mirror on " + url);
   std::mutex mutex;
   std::condition_variable_any stopped;
   std::unique_lock lock(mutex);
@@ -28,6 +30,7 @@ void add_mirror(Cli& cli) {
       cli.command("mirror", "Serve the local store over the read APIs of ModelScope, Hugging Face and Ollama",
                   "  mhub mirror --port 8090\n"
                   "  mhub mirror --host 0.0.0.0 --allow 10.0.0.0/8 --upstream modelscope\n"
+                  "  mhub mirror --host 0.0.0.0 --tls-cert fullchain.pem --tls-key key.pem --token SECRET\n"
                   "  mhub download org/name --endpoint http://127.0.0.1:8090\n"
                   "  HF_ENDPOINT=http://127.0.0.1:8090 hf download org/name\n"
                   "  MODELSCOPE_ENDPOINT=http://127.0.0.1:8090 modelscope download --model org/name",
@@ -48,6 +51,9 @@ void add_mirror(Cli& cli) {
   command->add_option("--allow", config->allow, "Only these addresses and networks (10.0.0.0/8) may ask; absent: all");
   command->add_option("--token", config->tokens, "Only who brings one of these tokens may ask; absent: everybody")
       ->envname("MHUB_MIRROR_TOKEN");
+  command->add_option("--tls-cert", config->tls_certificate_file,
+                      "Speak https with this certificate (PEM, with its chain); needs --tls-key");
+  command->add_option("--tls-key", config->tls_key_file, "The certificate's key (PEM, without a passphrase)");
   command->add_flag("--serve-incomplete", config->serve_incomplete,
                     "List models of which only some files are here as if they were whole");
   command

@@ -2,9 +2,7 @@
 #include "byte_sink.h"
 
 #include <poll.h>
-#include <sys/sendfile.h>
 #include <sys/socket.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -12,6 +10,9 @@
 #include <utility>
 
 namespace mhub::httpd {
+namespace {
+constexpr size_t kJoinedBytes = 16 << 10;
+}  // namespace
 
 bool socket_peer_gone(int fd) {
   pollfd entry{fd, POLLRDHUP, 0};
@@ -19,21 +20,21 @@ bool socket_peer_gone(int fd) {
 }
 
 bool SocketSink::peer_gone() const {
-  return failed_ || socket_peer_gone(fd_);
+  return failed_ || socket_peer_gone(channel_.fd());
 }
 
 bool SocketSink::wait_writable() const {
   for (;;) {
-    pollfd entry{fd_, POLLOUT, 0};
+    pollfd entry{channel_.fd(), POLLOUT, 0};
     const int ready = poll(&entry, 1, stall_seconds_ * 1000);
     if (ready < 0 && errno == EINTR) continue;
     return ready > 0 && (entry.revents & POLLOUT) != 0 && (entry.revents & POLLERR) == 0;
   }
 }
 
-bool SocketSink::send_all(std::string_view bytes, int flags) {
+bool SocketSink::send_all(std::string_view bytes, bool more) {
   while (!bytes.empty() && !failed_) {
-    const ssize_t n = send(fd_, bytes.data(), bytes.size(), flags | MSG_NOSIGNAL);
+    const ssize_t n = channel_.send(bytes, more);
     if (n >= 0) {
       bytes.remove_prefix(static_cast<size_t>(n));
     } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
@@ -45,35 +46,26 @@ bool SocketSink::send_all(std::string_view bytes, int flags) {
   return !failed_;
 }
 
+// One segment for what was held (the header) and the first bytes after it.
 bool SocketSink::write(std::string_view bytes) {
-  if (held_.empty() || failed_) return send_all(bytes, 0);
-  // One segment for what was held (the header) and the first bytes after it.
-  iovec parts[2] = {{held_.data(), held_.size()}, {const_cast<char*>(bytes.data()), bytes.size()}};
-  msghdr message{};
-  message.msg_iov = parts;
-  message.msg_iovlen = 2;
-  ssize_t n;
-  do {
-    n = sendmsg(fd_, &message, MSG_NOSIGNAL);
-  } while (n < 0 && errno == EINTR);
-  if (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK) failed_ = true;
-  const auto sent = static_cast<size_t>(std::max<ssize_t>(n, 0));
-  const std::string held = std::exchange(held_, {});
-  if (sent < held.size()) send_all(std::string_view(held).substr(sent), MSG_MORE);
-  return send_all(bytes.substr(sent > held.size() ? sent - held.size() : 0), 0);
+  const std::string_view joined = held_.empty() ? "" : bytes.substr(0, kJoinedBytes);
+  std::string held = std::exchange(held_, {});
+  held += joined;
+  bytes.remove_prefix(joined.size());
+  return send_all(held, !bytes.empty()) && send_all(bytes, false);
 }
 
 bool SocketSink::flush() {
   const std::string held = std::exchange(held_, {});
-  return send_all(held, 0);
+  return send_all(held, false);
 }
 
 bool SocketSink::write_file(int fd, uint64_t offset, uint64_t length) {
   const std::string held = std::exchange(held_, {});
-  if (!send_all(held, length > 0 ? MSG_MORE : 0)) return false;
+  if (!send_all(held, length > 0)) return false;
   auto position = static_cast<off_t>(offset);
   while (length > 0) {
-    const ssize_t n = sendfile(fd_, fd, &position, std::min<uint64_t>(length, 1u << 30));
+    const ssize_t n = channel_.send_file(fd, position, std::min<uint64_t>(length, 1u << 30));
     if (n > 0) {
       length -= static_cast<uint64_t>(n);
     } else if (n == 0) {

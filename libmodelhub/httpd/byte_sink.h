@@ -7,6 +7,8 @@
 #include <string>
 #include <string_view>
 
+#include "channel.h"
+
 namespace mhub::httpd {
 
 // Where a response goes. hold() keeps bytes back so that they leave together with what follows.
@@ -20,10 +22,10 @@ class ByteSink {
   virtual bool peer_gone() const = 0;
 };
 
-// Straight to a non-blocking socket; waits at most `stall_seconds` without progress.
+// Straight to a connection; waits at most `stall_seconds` without progress.
 class SocketSink final : public ByteSink {
  public:
-  SocketSink(int fd, int stall_seconds) : fd_(fd), stall_seconds_(stall_seconds) {}
+  SocketSink(Channel& channel, int stall_seconds) : channel_(channel), stall_seconds_(stall_seconds) {}
   void hold(std::string_view bytes) override { held_.append(bytes); }
   bool write(std::string_view bytes) override;
   bool write_file(int fd, uint64_t offset, uint64_t length) override;
@@ -33,8 +35,8 @@ class SocketSink final : public ByteSink {
 
  private:
   bool wait_writable() const;
-  bool send_all(std::string_view bytes, int flags);
-  int fd_;
+  bool send_all(std::string_view bytes, bool more);
+  Channel& channel_;
   int stall_seconds_;
   bool failed_ = false;
   std::string held_;

@@ -6,10 +6,10 @@
 #include <memory>
 #include <string>
 
+#include "channel.h"
 #include "request_reader.h"
 #include "response_writer.h"
 #include "router.h"
-#include "unique_fd.h"
 
 namespace mhub::httpd {
 
@@ -23,9 +23,11 @@ struct Connection {
     kFlushing,   // the loop sends `out`
     kLingering,  // our side is shut down; unread bytes are dropped so that the peer still sees the answer
   };
-  Connection(UniqueFd socket, std::string address, const HeadLimits& limits, size_t max_body_bytes, uint64_t number)
-      : fd(std::move(socket)), remote_address(std::move(address)), reader(limits, max_body_bytes), id(number) {}
+  Connection(std::unique_ptr<Channel> bytes, std::string address, const HeadLimits& limits, size_t max_body_bytes,
+             uint64_t number)
+      : channel(std::move(bytes)), remote_address(std::move(address)), reader(limits, max_body_bytes), id(number) {}
 
+  int fd() const { return channel->fd(); }
   // What is known of the request that is being read (no body).
   Request head_request() const {
     Request request = reader.head_request();
@@ -33,7 +35,7 @@ struct Connection {
     return request;
   }
 
-  UniqueFd fd;
+  std::unique_ptr<Channel> channel;
   std::string remote_address;
   RequestReader reader;
   uint64_t id;

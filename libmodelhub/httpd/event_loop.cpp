@@ -40,9 +40,10 @@ Error overloaded() {
 
 }  // namespace
 
-EventLoop::EventLoop(const ServerConfig& config, UniqueFd listener, LoopHooks hooks)
+EventLoop::EventLoop(const ServerConfig& config, UniqueFd listener, const TlsContext* tls, LoopHooks hooks)
     : config_(config),
       limits_{config.max_header_bytes, config.max_headers, config.max_uri_bytes},
+      tls_(tls),
       hooks_(std::move(hooks)),
       listener_(std::move(listener)),
       epoll_(epoll_create1(EPOLL_CLOEXEC)),
@@ -120,18 +121,20 @@ void EventLoop::admit(UniqueFd fd, std::string address) {
   const int on = 1;
   setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
   const bool full = num_connections_ >= config_.max_connections && !evict_one();
+  std::unique_ptr<Channel> channel = tls_ ? tls_->accept(std::move(fd)) : std::make_unique<PlainChannel>(std::move(fd));
+  if (!channel) return;
   auto connection =
-      std::make_unique<Connection>(std::move(fd), std::move(address), limits_, config_.max_body_bytes, next_id_++);
+      std::make_unique<Connection>(std::move(channel), std::move(address), limits_, config_.max_body_bytes, next_id_++);
   Connection& added = *connection;
   epoll_event event{};
   event.data.u64 = added.id;
-  if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, added.fd.get(), &event) != 0) return;
+  if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, added.fd(), &event) != 0) return;
   ++num_connections_;
   connections_.emplace(added.id, std::move(connection));
   if (full) {  // lives over the limit for the moment that its answer takes
     refuse(added, overloaded(), false);
     if (send_out(added) != Sent::kAll) return drop(added);
-    shutdown(added.fd.get(), SHUT_WR);
+    added.channel->end_output();
     return drop(added);
   }
   step(added);
@@ -142,6 +145,7 @@ void EventLoop::shed_with_reserve() {
   if (evict_one()) return;
   reserve_.reset();
   if (UniqueFd fd{accept4(listener_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC)}; fd) {
+    if (tls_) return reserve_.reset(open("/dev/null", O_RDONLY | O_CLOEXEC));  // no time for a handshake
     BufferSink sink(fd.get());
     write_response(hooks_.refusal(overloaded(), {}, {}), {.keep_alive = false}, sink);
     const std::string bytes = sink.take();
@@ -188,7 +192,7 @@ void EventLoop::take_returned() {
     Connection& back = *connection;
     epoll_event event{};
     event.data.u64 = back.id;
-    if (back.broken || epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, back.fd.get(), &event) != 0) {
+    if (back.broken || epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, back.fd(), &event) != 0) {
       --num_connections_;
       continue;
     }
@@ -228,7 +232,7 @@ void EventLoop::on_tick(Clock::time_point now) {
 
 bool EventLoop::read_some(Connection& connection) {
   char buffer[kReadBytes];
-  const ssize_t n = recv(connection.fd.get(), buffer, sizeof(buffer), 0);
+  const ssize_t n = connection.channel->receive(buffer);
   if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)) return true;
   if (n <= 0 && connection.phase == Connection::Phase::kLingering) return drop(connection), false;
   if (n < 0) return drop(connection), false;
@@ -288,7 +292,7 @@ bool EventLoop::begin_request(Connection& connection) {
   connection.reader.begin_body();
   if (connection.reader.waits_for_continue()) {
     static constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
-    send(connection.fd.get(), kContinue.data(), kContinue.size(), MSG_NOSIGNAL);
+    connection.channel->send(kContinue, false);
   }
   return true;
 }
@@ -306,7 +310,7 @@ bool EventLoop::dispatch(Connection& connection) {
   ++connection.requests;
   const auto held = connections_.find(connection.id);
   exchange.connection = std::move(held->second);
-  epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, connection.fd.get(), nullptr);
+  epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, connection.fd(), nullptr);
   if (hooks_.dispatch(std::move(exchange))) {
     connections_.erase(held);
     return true;
@@ -314,7 +318,7 @@ bool EventLoop::dispatch(Connection& connection) {
   held->second = std::move(exchange.connection);
   epoll_event event{};
   event.data.u64 = connection.id;
-  epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, connection.fd.get(), &event);
+  epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, connection.fd(), &event);
   refuse(connection, overloaded(), false);
   return false;
 }
@@ -324,7 +328,7 @@ void EventLoop::refuse(Connection& connection, const Error& error, bool keep_ali
   const ResponseFraming framing{head.method == "HEAD", head.http_1_0,
                                 keep_alive && head.keep_alive && connection.requests + 1 < kMaxRequestsPerConnection,
                                 config_.idle_timeout_seconds};
-  BufferSink sink(connection.fd.get());
+  BufferSink sink(connection.fd());
   connection.close_after_flush =
       !write_response(hooks_.refusal(error, connection.head_request(), connection.match), framing, sink);
   connection.out = sink.take();
@@ -337,8 +341,7 @@ void EventLoop::refuse(Connection& connection, const Error& error, bool keep_ali
 
 EventLoop::Sent EventLoop::send_out(Connection& connection) {
   while (connection.out_sent < connection.out.size()) {
-    const ssize_t n = send(connection.fd.get(), connection.out.data() + connection.out_sent,
-                           connection.out.size() - connection.out_sent, MSG_NOSIGNAL);
+    const ssize_t n = connection.channel->send(std::string_view(connection.out).substr(connection.out_sent), false);
     if (n >= 0) {
       connection.out_sent += static_cast<size_t>(n);
     } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
@@ -354,7 +357,7 @@ EventLoop::Sent EventLoop::send_out(Connection& connection) {
 
 // Closing with unread input would reset the connection and take the answer with it.
 void EventLoop::linger(Connection& connection) {
-  if (connection.peer_closed || shutdown(connection.fd.get(), SHUT_WR) != 0) return drop(connection);
+  if (connection.peer_closed || !connection.channel->end_output()) return drop(connection);
   connection.phase = Connection::Phase::kLingering;
   wait_for(connection, EPOLLIN, Clock::now() + kLingerTime);
 }
@@ -362,9 +365,9 @@ void EventLoop::linger(Connection& connection) {
 void EventLoop::wait_for(Connection& connection, uint32_t events, Clock::time_point deadline) {
   connection.deadline = deadline;
   epoll_event event{};
-  event.events = events;
+  event.events = events | (connection.channel->waits_to_write() ? static_cast<uint32_t>(EPOLLOUT) : 0u);
   event.data.u64 = connection.id;
-  epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, connection.fd.get(), &event);
+  epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, connection.fd(), &event);
 }
 
 Clock::time_point EventLoop::reading_deadline(Connection& connection) const {

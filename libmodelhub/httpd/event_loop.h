@@ -11,6 +11,7 @@
 
 #include "connection.h"
 #include "listener.h"
+#include "tls.h"
 
 namespace mhub::httpd {
 
@@ -30,7 +31,8 @@ struct LoopHooks {
 // The only thread that accepts, reads requests, enforces deadlines and closes. It never waits for a client or a worker.
 class EventLoop {
  public:
-  EventLoop(const ServerConfig& config, UniqueFd listener, LoopHooks hooks);
+  // `tls`: nullptr for plain connections.
+  EventLoop(const ServerConfig& config, UniqueFd listener, const TlsContext* tls, LoopHooks hooks);
   void run();   // until stop(); closes every connection it holds
   void stop();  // any thread
   // Takes a connection back from a worker: sends `out`, then reads the next request or closes. Any thread.
@@ -60,6 +62,7 @@ class EventLoop {
 
   const ServerConfig& config_;
   const HeadLimits limits_;
+  const TlsContext* const tls_;
   const LoopHooks hooks_;
   UniqueFd listener_, epoll_, wakeup_, reserve_;
   std::unordered_map<uint64_t, std::unique_ptr<Connection>> connections_;  // those not with a worker

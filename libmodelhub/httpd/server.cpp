@@ -55,11 +55,12 @@ const std::string* Request::query_value(std::string_view name) const {
 }
 
 struct Server::State {
-  State(ServerConfig the_config, std::vector<Route> routes, Listener listener)
+  State(ServerConfig the_config, std::vector<Route> routes, Listener listener, std::unique_ptr<TlsContext> the_tls)
       : config(std::move(the_config)),
+        tls(std::move(the_tls)),
         router(std::move(routes)),
         port(listener.port),
-        loop(config, std::move(listener.fd), hooks()),
+        loop(config, std::move(listener.fd), tls.get(), hooks()),
         workers(
             config.num_workers, [this](Exchange& e) { answer(e); }, give_back()),
         reserved(
@@ -136,19 +137,20 @@ struct Server::State {
   }
 
   void answer(Exchange& exchange) const {
-    SocketSink sink(exchange.connection->fd.get(), config.write_stall_seconds);
+    SocketSink sink(*exchange.connection->channel, config.write_stall_seconds);
     answer_to(exchange, sink);
     if (sink.failed()) exchange.connection->broken = true;
   }
 
   // A public answer is small and never waits for its reader: the loop sends it.
   void answer_reserved(Exchange& exchange) const {
-    BufferSink sink(exchange.connection->fd.get());
+    BufferSink sink(exchange.connection->fd());
     answer_to(exchange, sink);
     exchange.connection->out = sink.take();
   }
 
   const ServerConfig config;
+  const std::unique_ptr<TlsContext> tls;
   const Router router;
   const int port;
   EventLoop loop;
@@ -158,9 +160,13 @@ struct Server::State {
 };
 
 Result<std::unique_ptr<Server>> Server::start(ServerConfig config, std::vector<Route> routes) {
+  std::unique_ptr<TlsContext> tls;
+  if (!config.tls_certificate_file.empty()) {
+    MHUB_TRY(tls, TlsContext::load(config.tls_certificate_file, config.tls_key_file));
+  }
   MHUB_TRY(Listener listener, listen_on(config.host, config.port));
   return std::unique_ptr<Server>(
-      new Server(std::make_unique<State>(std::move(config), std::move(routes), std::move(listener))));
+      new Server(std::make_unique<State>(std::move(config), std::move(routes), std::move(listener), std::move(tls))));
 }
 
 Server::Server(std::unique_ptr<State> state) : state_(std::move(state)) {}

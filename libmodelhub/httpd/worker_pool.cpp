@@ -42,7 +42,7 @@ void WorkerPool::run() {
     if (queue_.empty()) return;
     Exchange exchange = std::move(queue_.front());
     queue_.pop_front();
-    const int fd = exchange.connection->fd.get();
+    const int fd = exchange.connection->fd();
     busy_fds_.insert(fd);
     lock.unlock();
     answer_(exchange);

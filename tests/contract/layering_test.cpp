@@ -39,7 +39,7 @@ const std::map<std::string, std::set<std::string>> kMayInclude = {
 };
 // Include pattern of a library -> the only rooms that may name it.
 const std::vector<std::pair<std::string, std::set<std::string>>> kLibraries = {
-    {"curl/", {"hub"}},        {"openssl/", {"hub"}},      {"SQLiteCpp/", {"registry"}}, {"sqlite3.h", {"registry"}},
+    {"curl/", {"hub"}},        {"openssl/", {"hub", "httpd"}},      {"SQLiteCpp/", {"registry"}}, {"sqlite3.h", {"registry"}},
     {"httplib.h", {"httpd"}},  {"yaml-cpp/", {"hub"}},     {"CLI/", {"apps"}},           {"prometheus/", {"http"}},
     {"pcre2.h", {"text"}},     {"utf8proc.h", {"text"}},   {"simdjson.h", {"text"}}, {"cuda", {"kernels"}},
     {"nccl.h", {"kernels"}},   {"immintrin.h", {"kernels"}}, {"nlohmann/", {"base"}},

@@ -96,7 +96,7 @@ httpd::Response answer(LibraryView& view, const httpd::Request& request, const s
     return refuse(404, known ? "RevisionNotFound" : "RepoNotFound",
                   known ? fmt::format("Invalid rev id: {}", revision) : "Repository not found");
   }
-  const ModelRecord& found = (*found_model)->model;
+  const ModelRecord& found = *(*found_model)->model;
   if ((*found_model)->partial && what != "resolve" && what != "refs" && what != "paths-info") {
     return refuse(404, "RevisionNotFound", kOnlySomeFiles);
   }

@@ -37,17 +37,30 @@ std::optional<registry::FileRecord> verify_again(registry::Registry& registry, c
 
 }  // namespace
 
+Result<std::shared_ptr<const registry::ModelRecord>> LibraryView::registered(const std::string& repo_id,
+                                                                             const std::string& revision) {
+  const std::string key = repo_id + "@" + revision;
+  auto known = rows_.find(key);
+  if (known) return known;
+  const RowCache::Stamp before = rows_.stamp();
+  MHUB_TRY(std::optional<registry::ModelRecord> row, find_mirrored(registry_, repo_id, revision));
+  if (!row) return known;
+  known = std::make_shared<const registry::ModelRecord>(*std::move(row));
+  rows_.keep(key, before, known);
+  return known;
+}
+
 Result<std::optional<LibraryView::Found>> LibraryView::find(const std::string& repo_id, const std::string& revision) {
-  MHUB_TRY(std::optional<registry::ModelRecord> here, find_mirrored(registry_, repo_id, revision));
-  if (here && here->complete) return std::optional(Found{*std::move(here), false});
+  MHUB_TRY(auto here, registered(repo_id, revision));
+  if (here && here->complete) return std::optional(Found{std::move(here), false});
   if (upstream_) {
     auto there = upstream_->describe(repo_id, revision);
-    if (there) return std::optional(Found{*std::move(there), false});
+    if (there) return std::optional(Found{std::make_shared<const registry::ModelRecord>(*std::move(there)), false});
     // Without the upstream a mirror goes on with what it has.
     if (there.error().code != ErrorCode::kHubNotFound && !here) return there.error();
   }
   if (!here) return std::optional<Found>();
-  return std::optional(Found{*std::move(here), !serve_incomplete_});
+  return std::optional(Found{std::move(here), !serve_incomplete_});
 }
 
 httpd::Response LibraryView::file(const httpd::Request& request, const registry::ModelRecord& model,

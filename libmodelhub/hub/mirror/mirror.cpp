@@ -6,6 +6,7 @@
 #include "mirror/access.h"
 #include "mirror/catalog.h"
 #include "mirror/faces.h"
+#include "store/layout.h"
 
 namespace mhub::hub {
 namespace {
@@ -78,18 +79,23 @@ MirrorServer::MirrorServer(std::unique_ptr<State> state) : state_(std::move(stat
 MirrorServer::~MirrorServer() = default;
 
 Result<std::unique_ptr<MirrorServer>> MirrorServer::start(ModelLibrary& library, const MirrorOptions& config) {
+  if (config.tls_certificate_file.empty() != config.tls_key_file.empty()) {
+    return Error{ErrorCode::kUsage, "start the mirror: only one of TLS certificate and key is given", "give both", ""};
+  }
   auto state = std::make_unique<State>();
   MirrorCounters& counters = state->counters;
   if (!config.upstream.empty()) {
     MHUB_TRY(UpstreamConfig upstream, upstream_config(config));
     state->upstream = std::make_unique<Upstream>(library, std::move(upstream));
   }
-  state->view =
-      std::make_unique<LibraryView>(library.registry(), state->upstream.get(), config.serve_incomplete, counters);
+  state->view = std::make_unique<LibraryView>(library.registry(), StoreLayout(library.config().home).registry_file(),
+                                              state->upstream.get(), config.serve_incomplete, counters);
   MHUB_TRY(AccessList access, AccessList::make(config.allow, config.tokens));
   httpd::ServerConfig server;
   server.host = config.host;
   server.port = config.port;
+  server.tls_certificate_file = config.tls_certificate_file;
+  server.tls_key_file = config.tls_key_file;
   server.authorize = [access = std::move(access), &counters](const httpd::Request& request) {
     auto allowed = access.check(request);
     if (!allowed) ++counters.refused;

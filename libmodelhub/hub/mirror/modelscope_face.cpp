@@ -126,7 +126,7 @@ httpd::Response answer(LibraryView& view, const httpd::Request& request, const s
   if (!model) return failure(error_info(model.error().code).http_status, model.error().one_line());
   if (!*model)
     return failure(404, fmt::format("model '{}' with revision '{}' is not on this mirror", repo_id, revision));
-  const ModelRecord& found = (*model)->model;
+  const ModelRecord& found = *(*model)->model;
   if ((*model)->partial && (what.empty() || what == "repo/files")) return failure(404, kOnlySomeFiles);
   if (what.empty()) return success(info(found));
   if (what == "revisions") {
@@ -161,7 +161,7 @@ std::optional<httpd::Response> modelscope_face(LibraryView& view, const httpd::R
       return json_response(
           404, {{"success", false}, {"code", "404"}, {"message", *model ? kOnlySomeFiles : "model not found"}});
     }
-    return json_response(200, openapi_info((*model)->model));
+    return json_response(200, openapi_info(*(*model)->model));
   }
   if (starts_with({"api", "v1", "login"})) {
     return success({{"AccessToken", ""}, {"Username", "mirror"}, {"Email", ""}, {"RequestId", ""}});

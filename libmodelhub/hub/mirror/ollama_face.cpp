@@ -89,7 +89,7 @@ httpd::Response manifest(LibraryView& view, const std::string& repo_id, const st
   if (found && !*found) found = view.find(repo_id, "");
   if (!found) return refuse(error_info(found.error().code).http_status, "UNKNOWN", found.error().one_line());
   if (!*found) return refuse(404, "MANIFEST_UNKNOWN", "not on this mirror");
-  const ModelRecord& model = (*found)->model;
+  const ModelRecord& model = *(*found)->model;
   std::optional<std::string> text = own_manifest(model);
   if (!text) {
     const FileRecord* file = gguf_file(model, tag);

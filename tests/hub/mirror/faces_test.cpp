@@ -50,7 +50,7 @@ class Faces : public ::testing::Test {
   test::TempDir directory_;
   std::unique_ptr<registry::Registry> registry_;
   MirrorCounters counters_;
-  LibraryView view_{*registry_, nullptr, false, counters_};
+  LibraryView view_{*registry_, directory_ / "registry.db", nullptr, false, counters_};
 };
 
 TEST(PathSegments, DecodeEachSegmentOnItsOwn) {
@@ -165,7 +165,7 @@ TEST_F(Faces, AModelOfWhichOnlySomeFilesAreHereIsNotListedAsWhole) {
   // Asked for by name, a file is served (here: it would be, were it on the disk).
   EXPECT_EQ(get("/org/part/resolve/main/config.json").status, 500);
   EXPECT_EQ(get("/api/v1/models/org/part/repo?FilePath=config.json").status, 500);
-  LibraryView willing(*registry_, nullptr, true, counters_);
+  LibraryView willing(*registry_, directory_ / "registry.db", nullptr, true, counters_);
   httpd::Request request;
   request.method = "GET";
   EXPECT_EQ(huggingface_face(willing, request, {"api", "models", "org", "part"})->status, 200);

@@ -6,8 +6,9 @@
 
 #include <thread>
 
-#include "mhub/hub/mirror_server.h"
 #include "hub/transfer/download_fixture.h"
+#include "mhub/hub/mirror_server.h"
+#include "support/tls_front.h"
 
 namespace mhub::hub {
 namespace {
@@ -28,10 +29,11 @@ class PullThrough : public DownloadTest {
     mirror_ = *std::move(mirror);
   }
   // A client with a home of its own, in one dialect.
-  Result<DownloadSummary> client(int number, Source source) {
+  Result<DownloadSummary> client(int number, Source source, const std::string& scheme = "http") {
     HubConfig config = config_;
     config.home = dir_ / ("client" + std::to_string(number));
-    config.modelscope_endpoint = config.huggingface_endpoint = "http://127.0.0.1:" + std::to_string(mirror_->port());
+    config.modelscope_endpoint = config.huggingface_endpoint =
+        scheme + "://127.0.0.1:" + std::to_string(mirror_->port());
     config.stall_timeout_seconds = 20;
     auto library = ModelLibrary::open(config);
     if (!library) return library.error();
@@ -68,6 +70,32 @@ TEST_F(PullThrough, WhatIsHereIsServedWithoutTheUpstream) {
   start_mirror();
   ASSERT_TRUE(client(2, Source::kModelScope));
   EXPECT_EQ(hub_.requests().size(), 0u);
+}
+
+TEST_F(PullThrough, SpeaksTlsToClientsThatKnowItsAuthority) {
+  const mhub::test::TestCa authority;
+  const mhub::test::Certificate certificate = authority.issue("127.0.0.1");
+  write_file(dir_ / "ca.pem", authority.pem());
+  write_file(dir_ / "cert.pem", certificate.certificate_pem);
+  write_file(dir_ / "key.pem", certificate.key_pem);
+  MirrorOptions options;
+  options.port = 0;
+  options.upstream = "modelscope";
+  options.tls_certificate_file = dir_ / "cert.pem";
+  ASSERT_FALSE(MirrorServer::start(*library_, options)) << "a certificate without its key";
+  options.tls_key_file = dir_ / "key.pem";
+  auto mirror = MirrorServer::start(*library_, options);
+  ASSERT_TRUE(mirror) << mirror.error().one_line();
+  mirror_ = *std::move(mirror);
+  const auto distrustful = client(1, Source::kModelScope, "https");
+  ASSERT_FALSE(distrustful);
+  EXPECT_NE(distrustful.error().hint.find("SSL_CERT_FILE"), std::string::npos) << distrustful.error().one_line();
+  config_.ca_file = dir_ / "ca.pem";
+  for (const Source source : {Source::kModelScope, Source::kHuggingFace}) {
+    const auto done = client(static_cast<int>(source) + 2, source, "https");
+    ASSERT_TRUE(done) << done.error().one_line();
+    EXPECT_EQ(sha256_of(read_file(done->path / "model.bin")), sha256_of(hub_.content("model.bin")));
+  }
 }
 
 TEST_F(PullThrough, AFileThatTheUpstreamDamagesIsNeverServed) {

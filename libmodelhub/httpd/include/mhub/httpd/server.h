@@ -62,6 +62,7 @@ struct Route {
 struct ServerConfig {
   std::string host = "127.0.0.1";
   int port = 8000;  // 0 = a free one
+  std::string tls_certificate_file, tls_key_file;  // PEM; "" = plain HTTP
   int max_connections = 1024;
   int num_workers = 288;  // threads: one per request being answered; more wait, then 503
   size_t max_header_bytes = 16 << 10;

@@ -15,6 +15,7 @@ struct MirrorOptions {
   int port = 8090;
   std::vector<std::string> allow;   // addresses or networks ("10.0.0.0/8") that may ask; empty = all
   std::vector<std::string> tokens;  // of which a request must bring one (Bearer, or ModelScope's cookie); empty = none
+  std::string tls_certificate_file, tls_key_file;  // PEM; both or none
   bool serve_incomplete = false;    // list models of which only some files are here as if they were whole
   // Pull-through: what is not here is asked of this hub and kept. "" = offline: only what is here.
   std::string upstream;  // "modelscope", "huggingface" or http(s)://host[:port]
