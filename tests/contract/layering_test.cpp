@@ -19,6 +19,7 @@ const std::map<std::string, std::string> kRooms = {
     {"kernels/", "kernels"},           {"libmodelhub/base/", "base"},   {"libmodelhub/formats/", "formats"},
     {"libmodelhub/httpd/", "httpd"},   {"registry/", "registry"},       {"libmodelhub/hub/", "hub"},
     {"libmodelhub/quantize/", "quantize"}, {"libserve/text/", "text"},  {"libserve/sched/", "sched"},
+    {"libserve/constraint/", "constraint"},
     {"libserve/model/", "model"},      {"libserve/engine/", "engine"},  {"libserve/http/", "http"},
     {"apps/", "apps"},
 };
@@ -31,11 +32,14 @@ const std::map<std::string, std::set<std::string>> kMayInclude = {
     {"quantize", {"base", "formats", "kernels"}},
     {"hub", {"base", "formats", "registry", "httpd", "kernels"}},
     {"text", {"base", "formats"}},
+    {"constraint", {"base"}},
     {"sched", {"base"}},
     {"model", {"base", "formats", "kernels"}},
-    {"engine", {"base", "formats", "kernels", "text", "sched", "model"}},
-    {"http", {"base", "formats", "httpd", "text", "engine", "model"}},
-    {"apps", {"base", "formats", "kernels", "httpd", "registry", "hub", "quantize", "text", "sched", "model", "engine", "http"}},
+    {"engine", {"base", "formats", "kernels", "text", "constraint", "sched", "model"}},
+    {"http", {"base", "formats", "httpd", "text", "constraint", "engine", "model"}},
+    {"apps",
+     {"base", "formats", "kernels", "httpd", "registry", "hub", "quantize", "text", "constraint", "sched", "model", "engine",
+      "http"}},
 };
 // Include pattern of a library -> the only rooms that may name it.
 const std::vector<std::pair<std::string, std::set<std::string>>> kLibraries = {
