@@ -26,7 +26,8 @@ struct ServeOptions {
   std::string model;
   http::HttpConfig http;
   engine::EngineConfig engine;
-  std::string max_model_len = "auto", kv_cache_memory_bytes, chat_template, log_level = "info";
+  std::string max_model_len = "auto", kv_cache_memory_bytes, chat_template, log_level = "info",
+              generation_config = "auto";
   bool no_prefix_caching = false;
   int tensor_parallel_size = 1;
 };
@@ -175,7 +176,11 @@ Result<void> serve(const Cli& cli, ServeOptions options) {
 
   options.engine.model = location.path.string();
   options.engine.backend_path = env("MHUB_BACKEND_PATH");
-  if (text_side.tokenizer) options.engine.sampled_vocab = text_side.tokenizer->vocab_size();
+  if (options.generation_config == "vllm") text_side.defaults = {};
+  if (text_side.tokenizer) {
+    options.engine.sampled_vocab = text_side.tokenizer->vocab_size();
+    read_token_texts(*text_side.tokenizer, options.engine);
+  }
   Ending ending;
   auto started =
       engine::WorkerClient::start(fs::read_symlink("/proc/self/exe").string(), options.engine, cli.stop_token());
@@ -187,8 +192,12 @@ Result<void> serve(const Cli& cli, ServeOptions options) {
     ending.changed.notify_all();
   });
 
-  http::ServedModel model{worker, text_side.tokenizer, std::move(text_side.templates), text_side.defaults,
-                          options.model};
+  http::ServedModel model{worker,
+                          text_side.tokenizer,
+                          std::move(text_side.templates),
+                          text_side.defaults,
+                          options.model,
+                          options.engine.token_texts.size() > 0};
   MHUB_TRY(const auto server, http::ApiServer::start(options.http, std::move(model)));
   log_ready(worker->info());
   for (const auto& notices : {text_side.notices, worker->info().notices}) {
@@ -219,6 +228,16 @@ void add_http_options(CLI::App& command, ServeOptions& options) {
       ->check(CLI::Range(0.0, 86400.0));
   command.add_option("--chat-template", options.chat_template,
                      "Path or text of a chat template to use instead of the model's");
+  command
+      .add_option("--max-logprobs", http.max_logprobs,
+                  "Log-probabilities of a position that a request may ask for; -1 = the whole vocabulary")
+      ->capture_default_str()
+      ->check(CLI::Range(int64_t{-1}, int64_t{INT32_MAX}));
+  command
+      .add_option("--generation-config", options.generation_config,
+                  "Sampling defaults: auto = the model's generation_config.json, vllm = none of the model's")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"auto", "vllm"}));
   command.add_option("--log-level", options.log_level, "What goes to stderr")
       ->capture_default_str()
       ->check(CLI::IsMember({"trace", "debug", "info", "warning", "error", "off"}));

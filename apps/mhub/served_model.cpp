@@ -5,6 +5,7 @@
 
 #include "mhub/formats/gguf.h"
 #include "mhub/formats/mapped_file.h"
+#include "mhub/text/added_texts.h"
 
 namespace mhub::apps {
 namespace {
@@ -75,6 +76,19 @@ Result<TextSide> load_text_side(const formats::ModelLocation& location, const st
     side.templates.emplace_back("default", std::make_shared<const text::ChatTemplate>(std::move(*compiled)));
   }
   return side;
+}
+
+void read_token_texts(const text::Tokenizer& tokenizer, engine::EngineConfig& to) {
+  // The end of the text is none, even where the tokenizer's file does not call it special.
+  const auto read = [&](bool first, constraint::TokenTexts& texts) {
+    text::for_each_added_text(tokenizer, first, [&](std::string_view added) {
+      const auto id = static_cast<text::TokenId>(texts.size());
+      texts.add(id == tokenizer.eos_token() ? std::string_view() : added);
+    });
+  };
+  read(false, to.token_texts);
+  read(true, to.first_token_texts);
+  if (to.first_token_texts == to.token_texts) to.first_token_texts = {};
 }
 
 }  // namespace mhub::apps

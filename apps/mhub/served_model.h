@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "mhub/engine/engine.h"
 #include "mhub/formats/model_config.h"
 #include "mhub/text/chat_template.h"
 #include "mhub/text/tokenizer.h"
@@ -25,5 +26,8 @@ struct TextSide {
 // Errors: kBadModel (no tokenizer unless `tokenizer_optional`), kUsage (--chat-template).
 Result<TextSide> load_text_side(const formats::ModelLocation& location, const std::string& chat_template,
                                 bool tokenizer_optional);
+
+// What the engine needs to keep an answer in a form; nothing where the tokens have no text of their own.
+void read_token_texts(const text::Tokenizer& tokenizer, engine::EngineConfig& to);
 
 }  // namespace mhub::apps

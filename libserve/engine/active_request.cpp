@@ -43,6 +43,10 @@ model::StepRow ActiveRequest::make_row(const sched::ScheduledSeq& scheduled) {
   row.params = &params_;
   row.prompt = scheduled.prompt;
   row.output = scheduled.output;
+  if (matcher_ && scheduled.sample) {
+    fill_mask(scheduled.output);
+    row.allowed = mask_;
+  }
   const auto last_position = static_cast<int64_t>(scheduled.prompt.size()) - 1;
   row.want_prompt_logprobs = params_.prompt_logprobs >= 0 && num_prompt_logprobs_ < last_position;
   if (row.want_prompt_logprobs) {
@@ -58,6 +62,18 @@ model::StepRow ActiveRequest::make_row(const sched::ScheduledSeq& scheduled) {
   return row;
 }
 
+// Tokens of the form; to stop is allowed where it may end, whatever the text of a stop token.
+void ActiveRequest::fill_mask(std::span<const TokenId> output) {
+  matcher_->follow(output);
+  const auto allowed = matcher_->allowed();
+  mask_.assign(allowed.begin(), allowed.end());
+  if (!matcher_->may_end()) return;
+  for (const TokenId stop : params_.stop_token_ids) {
+    const auto word = static_cast<size_t>(stop) / 32;
+    if (stop >= 0 && word < mask_.size()) mask_[word] |= 1u << (stop % 32);
+  }
+}
+
 bool ActiveRequest::is_stop(TokenId token) const {
   const auto& stops = params_.stop_token_ids;
   return std::find(stops.begin(), stops.end(), token) != stops.end();
@@ -71,12 +87,24 @@ sched::SeqResult ActiveRequest::take(const Row& row, model::RowResult&& result) 
     taken.finish = sched::Finish::kError;
     return taken;
   }
+  if (result.nothing_allowed) {
+    error_ = Error{ErrorCode::kInvalidRequest,
+                   fmt::format("no token is left to sample as number {} of the answer", row.outputs),
+                   "allowed_token_ids, bad_words and the required form of this request exclude each other", ""};
+    taken.finish = sched::Finish::kError;
+    return taken;
+  }
   num_prompt_logprobs_ += static_cast<int64_t>(result.prompt_logprobs.size());
   std::move(result.prompt_logprobs.begin(), result.prompt_logprobs.end(), std::back_inserter(prompt_logprobs_));
   if (!row.sample) return taken;
   taken.token = result.token;
   logprobs_ = std::move(result.logprobs);
   if (result.token && row.outputs >= params_.min_tokens && is_stop(*result.token)) taken.finish = sched::Finish::kStop;
+  if (matcher_ && result.token && !taken.finish) {
+    matcher_->push(*result.token);
+    ended_by_form_ = matcher_->must_end();
+    if (ended_by_form_) taken.finish = sched::Finish::kStop;
+  }
   return taken;
 }
 
@@ -91,7 +119,7 @@ void ActiveRequest::fill_delta(const sched::SeqUpdate& update, int64_t cached_to
   }
   if (!update.finish) return;
   delta.finish = reason_of(*update.finish);
-  if (update.finish == sched::Finish::kStop) delta.stop_token = update.token;
+  if (update.finish == sched::Finish::kStop && !ended_by_form_) delta.stop_token = update.token;
   delta.error = std::move(error_);
 }
 

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <optional>
 #include <span>
 #include <vector>
 
+#include "mhub/constraint/matcher.h"
 #include "mhub/engine/generator.h"
 #include "mhub/model/model_runner.h"
 #include "mhub/sched/scheduler.h"
@@ -17,8 +19,11 @@ class ActiveRequest {
  public:
   // Takes the prompt out of `request`.
   static sched::NewSequence make_sequence(RequestId id, GenerationRequest& request);
-  explicit ActiveRequest(SamplingParams params) : params_(std::move(params)) {}
+  ActiveRequest(SamplingParams params, std::optional<constraint::Matcher> matcher)
+      : params_(std::move(params)), matcher_(std::move(matcher)) {}
   const SamplingParams& params() const { return params_; }
+  // Its next row cannot be made before the last one's token is known.
+  bool constrained() const { return matcher_.has_value(); }
 
   // The row of a step. Borrows from `scheduled` and from this.
   model::StepRow make_row(const sched::ScheduledSeq& scheduled);
@@ -37,8 +42,12 @@ class ActiveRequest {
 
  private:
   bool is_stop(TokenId token) const;
+  void fill_mask(std::span<const TokenId> output);
 
   SamplingParams params_;
+  std::optional<constraint::Matcher> matcher_;
+  std::vector<uint32_t> mask_;  // of the row being computed
+  bool ended_by_form_ = false;  // nothing could follow the last token
   bool told_something_ = false;
   std::vector<TokenId> next_tokens_;               // of the row being computed
   std::vector<PositionLogprobs> prompt_logprobs_;  // until the first delta

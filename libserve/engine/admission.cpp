@@ -33,6 +33,9 @@ Result<void> check_request(const GenerationRequest& request, int64_t vocab_size,
                      "send ids of this model's tokenizer", "logit_bias");
     }
   }
+  if (std::any_of(params.bad_words.begin(), params.bad_words.end(), [](const auto& word) { return word.empty(); })) {
+    return invalid("a bad word has no token", "leave empty words out", "bad_words");
+  }
   const auto prompt = static_cast<int64_t>(request.prompt.size());
   MHUB_CHECK_OK(sched::check_fits(config, prompt, params.max_tokens));
   if (params.prompt_logprobs >= 0 && prompt > kMaxPromptLogprobs / (int64_t{params.prompt_logprobs} + 1)) {
@@ -41,6 +44,11 @@ Result<void> check_request(const GenerationRequest& request, int64_t vocab_size,
                    "ask for fewer", "prompt_logprobs");
   }
   return {};
+}
+
+Error no_token_texts() {
+  return {ErrorCode::kNotImplemented, "structured output is not supported for the tokenizer of this model",
+          "its tokens have no text of their own", ""};
 }
 
 Error queue_full(int64_t waiting, int64_t max_queue) {

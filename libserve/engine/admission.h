@@ -10,6 +10,8 @@ namespace mhub::engine {
 // limits, more prompt logprobs than are sent at once) or kContextTooLong.
 Result<void> check_request(const GenerationRequest& request, int64_t vocab_size, const sched::SchedulerConfig& config);
 
+// A constrained request for a model whose tokens have no text of their own.
+Error no_token_texts();
 Error queue_full(int64_t waiting, int64_t max_queue);
 
 }  // namespace mhub::engine

@@ -31,11 +31,11 @@ class StreamListener final : public StepListener {
 
 struct Engine::State {
   State(std::unique_ptr<model::ModelRunner> runner, const sched::SchedulerConfig& config, int64_t max_queue,
-        ModelInfo model_info)
+        ModelInfo model_info, std::shared_ptr<const constraint::Vocabulary> vocabulary)
       : info(std::move(model_info)),
         vocab_size(runner->vocab_size()),
         scheduler(config),
-        loop(std::move(runner), config, max_queue, listener) {}
+        loop(std::move(runner), config, max_queue, listener, std::move(vocabulary)) {}
 
   ModelInfo info;
   const int64_t vocab_size;
@@ -48,13 +48,15 @@ struct Engine::State {
 
 Result<std::unique_ptr<Engine>> Engine::create(const EngineConfig& config) {
   MHUB_TRY(auto loaded, load_engine(config));
-  return create(std::move(loaded.runner), loaded.scheduler, config.max_queue, std::move(loaded.info));
+  return create(std::move(loaded.runner), loaded.scheduler, config.max_queue, std::move(loaded.info),
+                std::move(loaded.vocabulary));
 }
 
 std::unique_ptr<Engine> Engine::create(std::unique_ptr<model::ModelRunner> runner, const sched::SchedulerConfig& sched,
-                                       int64_t max_queue, ModelInfo info) {
+                                       int64_t max_queue, ModelInfo info,
+                                       std::shared_ptr<const constraint::Vocabulary> vocabulary) {
   return std::unique_ptr<Engine>(
-      new Engine(std::make_shared<State>(std::move(runner), sched, max_queue, std::move(info))));
+      new Engine(std::make_shared<State>(std::move(runner), sched, max_queue, std::move(info), std::move(vocabulary))));
 }
 
 Engine::Engine(std::shared_ptr<State> state) : state_(std::move(state)) {}

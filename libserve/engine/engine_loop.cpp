@@ -9,8 +9,14 @@
 namespace mhub::engine {
 
 EngineLoop::EngineLoop(std::unique_ptr<model::ModelRunner> runner, const sched::SchedulerConfig& config,
-                       int64_t max_queue, StepListener& listener)
-    : runner_(std::move(runner)), max_queue_(max_queue), listener_(listener), scheduler_(config) {
+                       int64_t max_queue, StepListener& listener,
+                       std::shared_ptr<const constraint::Vocabulary> vocabulary)
+    : runner_(std::move(runner)),
+      max_queue_(max_queue),
+      listener_(listener),
+      vocabulary_(std::move(vocabulary)),
+      scheduler_(config),
+      matchers_(vocabulary_) {
   stats_.num_blocks = config.num_blocks;
   stats_.block_size = config.block_size;
   published_ = stats_;
@@ -27,13 +33,18 @@ EngineLoop::~EngineLoop() {
 }
 
 Result<void> EngineLoop::submit(RequestId id, GenerationRequest request) {
+  std::shared_ptr<const constraint::Constraint> constraint;
+  if (request.constraint.kind != constraint::Spec::Kind::kNone) {
+    if (!vocabulary_) return no_token_texts();
+    MHUB_TRY(constraint, compiled_.compile(request.constraint));
+  }
   {
     std::lock_guard lock(mutex_);
     if (faulted_) return Error{ErrorCode::kUnavailable, "the engine has failed", "restart the server", ""};
     const int64_t waiting = published_.waiting + static_cast<int64_t>(submissions_.size());
     if (waiting >= max_queue_) return queue_full(waiting, max_queue_);
     if (!busy_ && submissions_.empty()) last_progress_ = Clock::now();
-    submissions_.push_back({id, std::move(request)});
+    submissions_.push_back({id, std::move(request), std::move(constraint)});
   }
   work_arrived_.notify_one();
   return {};
@@ -93,11 +104,13 @@ bool EngineLoop::take_inbox() {
     published_.waiting += static_cast<int64_t>(new_submissions_.size());
     new_cancellations_.swap(cancellations_);
   }
-  for (auto& [id, request] : new_submissions_) {
+  for (auto& [id, request, constraint] : new_submissions_) {
     stats_.prompt_tokens += request.prompt.size();
     auto sequence = ActiveRequest::make_sequence(id, request);
-    if (!runner_->runs_ahead(request.params)) ++num_held_up_;
-    active_.emplace(id, ActiveRequest(std::move(request.params)));
+    std::optional<constraint::Matcher> matcher;
+    if (constraint) matcher.emplace(matchers_.start(std::move(constraint)));
+    const auto active = active_.emplace(id, ActiveRequest(std::move(request.params), std::move(matcher))).first;
+    if (holds_up(active->second)) ++num_held_up_;
     const auto added = scheduler_.add(std::move(sequence));
     MHUB_CHECK(added.has_value());  // check_request() said so
   }
@@ -110,15 +123,20 @@ bool EngineLoop::take_inbox() {
   return true;
 }
 
+bool EngineLoop::holds_up(const ActiveRequest& request) const {
+  return request.constrained() || !runner_->runs_ahead(request.params());
+}
+
 void EngineLoop::forget(RequestId id) {
   const auto found = active_.find(id);
   if (found == active_.end()) return;
-  if (!runner_->runs_ahead(found->second.params())) --num_held_up_;
+  if (holds_up(found->second)) --num_held_up_;
   active_.erase(found);
 }
 
 void EngineLoop::step() {
   if (!runs_ahead() && scheduler_.num_in_flight() > 0) finish_oldest();
+  matchers_.trim();
   const auto& batch = scheduler_.schedule();
   publish();
   if (!batch.empty()) start(batch);

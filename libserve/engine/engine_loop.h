@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "active_request.h"
+#include "mhub/constraint/compile_cache.h"
 #include "mhub/engine/generator.h"
 #include "mhub/model/model_runner.h"
 #include "mhub/sched/scheduler.h"
@@ -32,14 +33,15 @@ class StepListener {
 class EngineLoop {
  public:
   // `config.num_blocks`, block_size and max_model_len are those of the runner. `listener` outlives the loop.
-  // At most `max_queue` requests wait.
+  // At most `max_queue` requests wait. Without a vocabulary no request can be constrained.
   EngineLoop(std::unique_ptr<model::ModelRunner> runner, const sched::SchedulerConfig& config, int64_t max_queue,
-             StepListener& listener);
+             StepListener& listener, std::shared_ptr<const constraint::Vocabulary> vocabulary = nullptr);
   ~EngineLoop();  // ends after the step that runs; requests still open hear nothing
   EngineLoop(const EngineLoop&) = delete;
   EngineLoop& operator=(const EngineLoop&) = delete;
 
-  // Thread-safe, from here on. The request has passed check_request(). Errors: kOverloaded; kUnavailable after a fault.
+  // Thread-safe, from here on. The request has passed check_request(). Errors: kOverloaded; kUnavailable after a fault;
+  // those of the constraint, which is compiled on the caller's thread.
   Result<void> submit(RequestId id, GenerationRequest request);
   void cancel(RequestId id);  // idempotent
   EngineStats stats() const;
@@ -49,6 +51,7 @@ class EngineLoop {
   struct Submission {
     RequestId id;
     GenerationRequest request;
+    std::shared_ptr<const constraint::Constraint> constraint;
   };
   using Clock = std::chrono::steady_clock;
 
@@ -60,6 +63,8 @@ class EngineLoop {
   bool runs_ahead() const { return num_held_up_ == 0; }
   void start(const sched::ScheduledBatch& batch);
   void finish_oldest();
+  // Whether the loop must not run ahead while the request is active.
+  bool holds_up(const ActiveRequest& request) const;
   void forget(RequestId id);
   RequestDelta& next_delta(RequestId id);
   void publish();
@@ -67,6 +72,8 @@ class EngineLoop {
   const std::unique_ptr<model::ModelRunner> runner_;
   const int64_t max_queue_;
   StepListener& listener_;
+  const std::shared_ptr<const constraint::Vocabulary> vocabulary_;
+  constraint::CompileCache compiled_;
 
   mutable std::mutex mutex_;
   std::condition_variable work_arrived_;
@@ -80,6 +87,7 @@ class EngineLoop {
   sched::Scheduler scheduler_;
   std::unordered_map<RequestId, ActiveRequest> active_;
   EngineStats stats_;
+  constraint::MatcherPool matchers_;
   std::vector<Submission> new_submissions_;
   std::vector<RequestId> new_cancellations_;
   int64_t num_held_up_ = 0;  // active requests that the runner does not run ahead with

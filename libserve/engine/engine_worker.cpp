@@ -88,7 +88,8 @@ class Worker {
         scheduler_(loaded.scheduler),
         listener_(socket),
         // The server counts who waits and refuses; what it has sent is taken.
-        loop_(std::move(loaded.runner), scheduler_, std::numeric_limits<int64_t>::max(), listener_) {
+        loop_(std::move(loaded.runner), scheduler_, std::numeric_limits<int64_t>::max(), listener_,
+              std::move(loaded.vocabulary)) {
     socket_.send(ReadyFrame{std::move(loaded.info), loop_.stats()});
   }
 

@@ -91,6 +91,9 @@ Result<LoadedEngine> load_engine(const EngineConfig& config) {
   MHUB_TRY(backend_options.compute, model::compute_for_dtype(config.dtype));
   backend_options.half_dtype = model::half_dtype(config.dtype);
   backend_options.num_threads = config.num_threads;
+  if (!config.token_texts.valid() || !config.first_token_texts.valid()) {
+    return Error{ErrorCode::kInternal, "the token texts of the configuration are damaged", "", ""};
+  }
   std::string why_cpu;
   MHUB_TRY(auto backend, model::make_backend(config.device, backend_options, config.backend_path, &why_cpu));
   MHUB_TRY(auto model, model::LoadedModel::load(std::move(backend), runner_options(config, load_format)));
@@ -106,6 +109,9 @@ Result<LoadedEngine> load_engine(const EngineConfig& config) {
   std::random_device random;
   loaded.scheduler.hash_seed = (static_cast<uint64_t>(random()) << 32) | random();
   loaded.runner = std::move(model);
+  if (config.token_texts.size() > 0) {
+    loaded.vocabulary = std::make_shared<const constraint::Vocabulary>(config.token_texts, config.first_token_texts);
+  }
   return loaded;
 }
 

@@ -10,6 +10,7 @@ struct LoadedEngine {
   std::unique_ptr<model::ModelRunner> runner;
   sched::SchedulerConfig scheduler;
   ModelInfo info;
+  std::shared_ptr<const constraint::Vocabulary> vocabulary;  // null: requests cannot be constrained
 };
 // Errors: kBadModel, kDevice, kUsage.
 Result<LoadedEngine> load_engine(const EngineConfig& config);

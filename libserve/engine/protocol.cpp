@@ -18,9 +18,10 @@ namespace model {
 
 template <typename Wire>
 void fields(Wire& wire, engine::Same<SamplingParams> auto& params) {
-  wire(params.temperature, params.top_p, params.top_k, params.min_p, params.presence_penalty, params.frequency_penalty,
-       params.repetition_penalty, params.logit_bias, params.seed, params.logprobs, params.prompt_logprobs,
-       params.min_tokens, params.max_tokens, params.stop_token_ids);
+  wire(params.temperature, params.top_p, params.top_k, params.min_p, params.typical_p, params.presence_penalty,
+       params.frequency_penalty, params.repetition_penalty, params.penalty_window, params.logit_bias,
+       params.allowed_token_ids, params.bad_words, params.seed, params.logprobs, params.logprob_token_ids,
+       params.prompt_logprobs, params.min_tokens, params.max_tokens, params.stop_token_ids);
 }
 
 template <typename Wire>
@@ -35,6 +36,20 @@ void fields(Wire& wire, engine::Same<PositionLogprobs> auto& position) {
 
 }  // namespace model
 
+namespace constraint {
+
+template <typename Wire>
+void fields(Wire& wire, engine::Same<Spec> auto& spec) {
+  wire(spec.kind, spec.text, spec.any_whitespace, spec.forbid_additional, spec.whitespace_pattern);
+}
+
+template <typename Wire>
+void fields(Wire& wire, engine::Same<TokenTexts> auto& texts) {
+  wire(texts.bytes, texts.ends);
+}
+
+}  // namespace constraint
+
 namespace engine {
 
 template <typename Wire>
@@ -42,7 +57,7 @@ void fields(Wire& wire, Same<EngineConfig> auto& config) {
   wire(config.model, config.device, config.dtype, config.load_format, config.max_model_len, config.max_num_seqs,
        config.max_num_batched_tokens, config.block_size, config.enable_prefix_caching, config.gpu_memory_utilization,
        config.kv_cache_memory_bytes, config.seed, config.max_queue, config.num_threads, config.backend_path,
-       config.sampled_vocab, config.scheduling_policy);
+       config.sampled_vocab, config.scheduling_policy, config.token_texts, config.first_token_texts);
 }
 
 template <typename Wire>
@@ -60,7 +75,7 @@ void fields(Wire& wire, Same<EngineStats> auto& stats) {
 
 template <typename Wire>
 void fields(Wire& wire, Same<GenerationRequest> auto& request) {
-  wire(request.prompt, request.params, request.priority, request.cache_scope);
+  wire(request.prompt, request.params, request.priority, request.cache_scope, request.constraint);
 }
 
 template <typename Wire>

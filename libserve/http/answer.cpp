@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "answer.h"
 
+#include "best_of.h"
 #include "http_error.h"
 
 namespace mhub::http {
@@ -25,6 +26,7 @@ struct Job {
   ApiContext& context;
   InFlight in_flight;
   GenerationFields fields;
+  size_t num_prompts = 0;
   std::unique_ptr<AnswerFormat> format;
   std::unique_ptr<Generation> generation;
 };
@@ -60,12 +62,15 @@ void write_stream(Job& job, httpd::BodyWriter& body) {
 }
 
 httpd::Response write_whole(Job& job, const httpd::BodyWriter& peer) {
+  std::optional<BestOf> best;
+  if (job.fields.best_of > job.fields.n) best.emplace(job.num_prompts, job.fields);
   const RunEnd end = job.generation->run(peer, job.context.cut, [&](ChoiceDelta&& delta) {
-    job.format->collect(std::move(delta));
+    best ? best->collect(std::move(delta)) : job.format->collect(std::move(delta));
     return true;
   });
   if (end == RunEnd::kPeerGone) return error_response({ErrorCode::kInterrupted, "the client has gone", "", ""});
   if (end == RunEnd::kFailed) return error_response(job.generation->error());
+  if (best) best->pass_on([&](ChoiceDelta&& choice) { job.format->collect(std::move(choice)); });
   return json_response(job.format->whole(job.generation->usage()));
 }
 
@@ -83,6 +88,7 @@ httpd::Response answer(ApiContext& context, const Generation::Plan& plan, std::u
   auto generation = Generation::start(*context.model.generator, context.metrics, plan);
   if (!generation) return error_response(generation.error());
   job->fields = plan.fields;
+  job->num_prompts = plan.prompts.size();
   job->format = std::move(format);
   job->generation = std::move(*generation);
   if (!plan.fields.stream) return write_whole(*job, peer);

@@ -42,7 +42,8 @@ struct FormatOptions {
   std::shared_ptr<const text::Tokenizer> tokenizer;  // may be null
 };
 std::unique_ptr<AnswerFormat> make_completion_format(FormatOptions options);
-// `role`: of the answer; `echo`: text in front of it ("" = none).
-std::unique_ptr<AnswerFormat> make_chat_format(FormatOptions options, std::string role, std::string echo);
+// `role`: of the answer; `echo`: text in front of it ("" = none); `forced`: the answer is calls of tools.
+std::unique_ptr<AnswerFormat> make_chat_format(FormatOptions options, std::string role, std::string echo,
+                                               ForcedCall forced = {});
 
 }  // namespace mhub::http

@@ -7,6 +7,7 @@
 
 #include "api_keys.h"
 #include "metrics.h"
+#include "mhub/constraint/compile_cache.h"
 #include "mhub/http/api_server.h"
 #include "mhub/httpd/server.h"
 #include "openai_types.h"
@@ -26,11 +27,12 @@ struct ApiContext {
   const PromptBuilder prompts;
   const std::time_t started = std::time(nullptr);
   Metrics metrics;
+  constraint::CompileCache constraints;
   std::atomic<bool> draining{false};  // no new work
   std::atomic<bool> cut{false};       // running work ends with an error
   std::atomic<int> in_flight{0};      // generation requests being answered
 
-  RequestRules rules() const { return {vocab_size, model.defaults, config.priorities}; }
+  RequestRules rules() const { return {vocab_size, model.defaults, config.priorities, config.max_logprobs}; }
   // Errors: kModelNotFound. Absent = the served model.
   Result<void> check_model(const std::optional<std::string>& name) const;
   const std::string& model_name(const std::optional<std::string>& asked) const;

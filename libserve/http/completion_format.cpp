@@ -112,7 +112,8 @@ class CompletionFormat final : public AnswerFormat {
     }
     part.text += part.delta.text;
     for (size_t i = 0; i < part.delta.logprobs.size(); ++i) {
-      logprobs_.append(part.delta.token_ids[i], &part.delta.logprobs[i], fields.sampling.logprobs, all.offset,
+      const auto& position = part.delta.logprobs[i];
+      logprobs_.append(part.delta.token_ids[i], &position, static_cast<int32_t>(position.top.size()), all.offset,
                        part.lists);
     }
     return part;

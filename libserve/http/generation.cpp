@@ -26,15 +26,18 @@ engine::GenerationRequest make_request(const Generation::Plan& plan, const Promp
   request.params = fields.sampling;
   request.cache_scope = plan.cache_scope;
   request.priority = fields.priority;
+  request.constraint = fields.constraint;
   request.params.stop_token_ids = fields.stop_token_ids;
   if (!fields.ignore_eos) {
     request.params.stop_token_ids.insert(request.params.stop_token_ids.end(), plan.eos_token_ids.begin(),
                                          plan.eos_token_ids.end());
   }
   const int64_t room = plan.max_model_len - static_cast<int64_t>(prompt.ids.size());
-  const int64_t wanted = fields.max_tokens.value_or(plan.default_max_tokens.value_or(room));
-  request.params.max_tokens = static_cast<int32_t>(std::max<int64_t>(0, std::min(room, wanted)));
+  int64_t limit = std::min(room, fields.max_tokens.value_or(room));
+  if (plan.default_max_tokens) limit = std::min(limit, *plan.default_max_tokens);
+  request.params.max_tokens = static_cast<int32_t>(std::max<int64_t>(0, limit));
   request.params.min_tokens = std::min(request.params.min_tokens, request.params.max_tokens);
+  if (fields.best_of > fields.n) request.params.logprobs = std::max(request.params.logprobs, 0);  // to compare them
   return request;
 }
 
@@ -42,29 +45,45 @@ engine::GenerationRequest make_request(const Generation::Plan& plan, const Promp
 
 Result<std::unique_ptr<Generation>> Generation::start(engine::Generator& generator, Metrics& metrics,
                                                       const Plan& plan) {
-  std::unique_ptr<Generation> generation(new Generation(generator, metrics));
-  generation->samples_ = static_cast<size_t>(plan.fields.n);
-  const uint64_t seed = plan.fields.seed ? static_cast<uint64_t>(*plan.fields.seed) : random_seed();
-  for (const Prompt& prompt : plan.prompts) {
-    generation->prompt_tokens_ += static_cast<int64_t>(prompt.ids.size());
-    for (int sample = 0; sample < plan.fields.n; ++sample) {
-      auto request = make_request(plan, prompt);
-      request.params.seed = seed + static_cast<uint64_t>(sample);
-      generation->choices_.emplace_back(static_cast<int>(generation->choices_.size()), plan.rules);
-      generation->pending_.push_back(std::move(request));
-    }
+  const auto best_of = static_cast<size_t>(plan.fields.best_of);
+  if (plan.prompts.size() > kMaxSamples / best_of) {
+    return Error{ErrorCode::kInvalidRequest,
+                 fmt::format("{} prompts with {} samples each are more than the {} that one request may have",
+                             plan.prompts.size(), best_of, kMaxSamples),
+                 "", "n"};
   }
+  std::unique_ptr<Generation> generation(new Generation(generator, metrics, plan));
   metrics.count_request(plan.fields.n);
-  while (!generation->pending_.empty() && generation->running_.size() < kMaxInFlight) {
+  while (!generation->all_submitted() && generation->running_.size() < kMaxInFlight) {
     MHUB_CHECK_OK(generation->submit_next());
   }
   return generation;
 }
 
+Generation::Generation(engine::Generator& generator, Metrics& metrics, const Plan& plan)
+    : generator_(generator),
+      metrics_(metrics),
+      plan_(plan),
+      samples_(static_cast<size_t>(plan.fields.best_of)),
+      seed_(plan.fields.seed ? static_cast<uint64_t>(*plan.fields.seed) : random_seed()) {
+  for (const Prompt& prompt : plan_.prompts) {
+    prompt_tokens_ += static_cast<int64_t>(prompt.ids.size());
+    for (size_t sample = 0; sample < samples_; ++sample) {
+      choices_.emplace_back(static_cast<int>(choices_.size()), plan_.rules);
+    }
+  }
+}
+
+engine::GenerationRequest Generation::next_request() const {
+  auto request = make_request(plan_, plan_.prompts[next_choice_ / samples_]);
+  request.params.seed = seed_ + static_cast<uint64_t>(next_choice_ % samples_);
+  return request;
+}
+
 Result<void> Generation::submit_next() {
-  auto timer = metrics_.start_request(pending_.front().prompt.size(), pending_.front().params.max_tokens);
-  MHUB_TRY(auto stream, generator_.submit(pending_.front()));
-  pending_.pop_front();
+  auto request = next_request();
+  auto timer = metrics_.start_request(request.prompt.size(), request.params.max_tokens);
+  MHUB_TRY(auto stream, generator_.submit(std::move(request)));
   running_.push_back({next_choice_++, std::move(stream), std::move(timer)});
   return {};
 }
@@ -76,7 +95,8 @@ bool Generation::take(Running& running, engine::TokenDelta delta, const std::fun
   if (delta.finish == engine::FinishReason::kError) {
     error_ = delta.error.value_or(Error{ErrorCode::kInternal, "the engine failed", "", ""});
     spdlog::error("http: generation failed error={}", error_.one_line());
-    error_.code = ErrorCode::kInternal;  // whatever it was, the request was good
+    // Whatever it was, the request was good, unless its own conditions exclude each other.
+    if (error_.code != ErrorCode::kInvalidRequest) error_.code = ErrorCode::kInternal;
     running.timer.finish("error");
     end = RunEnd::kFailed;
     return false;
@@ -95,7 +115,7 @@ RunEnd Generation::run(const httpd::BodyWriter& peer, const std::atomic<bool>& c
                        const std::function<bool(ChoiceDelta&&)>& sink) {
   RunEnd end = RunEnd::kDone;
   size_t turn = 0;
-  while (!running_.empty() || !pending_.empty()) {
+  while (!running_.empty() || !all_submitted()) {
     if (peer.peer_gone()) return RunEnd::kPeerGone;
     if (cut) {
       error_ = {ErrorCode::kUnavailable, "the server is shutting down", "", ""};
@@ -115,7 +135,7 @@ RunEnd Generation::run(const httpd::BodyWriter& peer, const std::atomic<bool>& c
       }
     }
     std::erase_if(running_, [&](const Running& r) { return choices_[r.choice].finished(); });
-    while (!pending_.empty() && running_.size() < kMaxInFlight) {
+    while (!all_submitted() && running_.size() < kMaxInFlight) {
       const auto submitted = submit_next();
       if (submitted) continue;
       if (submitted.error().code == ErrorCode::kOverloaded && !running_.empty()) break;  // again after the next end

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <atomic>
-#include <deque>
 #include <functional>
 #include <memory>
 #include <vector>
@@ -22,11 +21,12 @@ struct Usage {
 
 enum class RunEnd { kDone, kPeerGone, kFailed };
 
-// All choices of one request (prompts x n) on their way through the engine; choice index = prompt index * n + sample.
-// At most kMaxInFlight are with the engine at a time. Destroying it cancels what still runs.
+// All samples of one request (prompts x best_of) on their way through the engine; the index of a delta is prompt index
+// * best_of + sample. At most kMaxInFlight are with the engine at a time. Destroying it cancels what still runs.
 class Generation {
  public:
   static constexpr size_t kMaxInFlight = 64;
+  static constexpr size_t kMaxSamples = 16384;  // of one request
   struct Plan {
     std::vector<Prompt> prompts;
     GenerationFields fields;
@@ -34,7 +34,7 @@ class Generation {
     std::vector<TokenId> eos_token_ids;
     std::string cache_scope;  // prompts share cached blocks only within it
     int64_t max_model_len = 0;
-    std::optional<int64_t> default_max_tokens;  // of the model, when the request says nothing
+    std::optional<int64_t> default_max_tokens;  // of the model, which no request exceeds
   };
   // Submits the first choices, so that a refusal still gets its own status. `generator` and `metrics` outlive this.
   static Result<std::unique_ptr<Generation>> start(engine::Generator& generator, Metrics& metrics, const Plan& plan);
@@ -46,7 +46,6 @@ class Generation {
 
   const Error& error() const { return error_; }  // after kFailed
   Usage usage() const;
-  int64_t completion_tokens(int index) const { return choices_[static_cast<size_t>(index)].num_tokens(); }
 
  private:
   struct Running {
@@ -54,18 +53,21 @@ class Generation {
     std::unique_ptr<engine::TokenStream> stream;
     Metrics::RequestTimer timer;
   };
-  Generation(engine::Generator& generator, Metrics& metrics) : generator_(generator), metrics_(metrics) {}
+  Generation(engine::Generator& generator, Metrics& metrics, const Plan& plan);
+  bool all_submitted() const { return next_choice_ == choices_.size(); }
+  engine::GenerationRequest next_request() const;
   Result<void> submit_next();
   bool take(Running& running, engine::TokenDelta delta, const std::function<bool(ChoiceDelta&&)>& sink, RunEnd& end);
 
   engine::Generator& generator_;
   Metrics& metrics_;
+  const Plan plan_;
   std::vector<Choice> choices_;
-  std::deque<engine::GenerationRequest> pending_;  // of choices_[next_choice_] on
-  size_t next_choice_ = 0;
+  size_t next_choice_ = 0;  // the first that is not with the engine yet
   std::vector<Running> running_;
   int64_t prompt_tokens_ = 0, cached_tokens_ = 0;
-  size_t samples_ = 1;  // of each prompt
+  const size_t samples_;  // of each prompt
+  const uint64_t seed_;
   Error error_;
 };
 

@@ -6,11 +6,11 @@
 #include "json_fields.h"
 #include "openai_types.h"
 #include "sampling_fields.h"
+#include "structured_fields.h"
 
 namespace mhub::http {
 namespace {
 
-constexpr int64_t kMaxLogprobs = 20;
 constexpr int64_t kDefaultCompletionTokens = 16;
 constexpr size_t kMaxPrompts = 1024, kMaxMessages = 4096, kMaxTools = 128;
 
@@ -18,15 +18,6 @@ Result<std::optional<int64_t>> read_max_tokens(const JsonFields& json, std::stri
   MHUB_TRY(const auto value, json.integer(name));
   if (value && *value < min) return bad_value(name, fmt::format("{} must be at least {}, got {}", name, min, *value));
   return value;
-}
-
-Result<int32_t> read_logprob_count(const JsonFields& json, std::string_view name, int32_t absent) {
-  MHUB_TRY(const auto value, json.integer(name));
-  if (!value) return absent;
-  if (*value < 0 || *value > kMaxLogprobs) {
-    return bad_value(name, fmt::format("{} must be between 0 and {}, got {}", name, kMaxLogprobs, *value));
-  }
-  return static_cast<int32_t>(*value);
 }
 
 Result<std::vector<PromptInput>> read_prompts(const OrderedJson* prompt, int64_t vocab_size) {
@@ -162,24 +153,6 @@ Result<OrderedJson> read_tools(const JsonFields& json) {
   return *tools;
 }
 
-Result<void> check_tool_choice(const JsonFields& json, const OrderedJson& tools) {
-  static constexpr std::string_view kName = "tool_choice";
-  const OrderedJson* choice = json.find(kName);
-  if (choice == nullptr || *choice == "none") return {};
-  if (json.find("tools") == nullptr) return bad_value(kName, "tool_choice needs tools");
-  if (*choice == "auto") return {};
-  if (tools.is_null()) return bad_value(kName, "tool_choice needs tools");
-  if (*choice == "required") return not_built(kName, "tool_choice \"required\"");
-  if (!choice->is_object()) return bad_value(kName, "tool_choice must be none, auto, required or a function");
-  const OrderedJson* function = JsonFields(*choice).find("function");
-  if (function == nullptr || !function->is_object()) return bad_value(kName, "tool_choice names no function");
-  MHUB_TRY(const auto name, JsonFields(*function).string("name"));
-  for (const auto& tool : tools) {
-    if (name && tool["function"]["name"] == *name) return not_built(kName, "a named tool_choice");
-  }
-  return bad_value(kName, "tool_choice names a function that is not in tools");
-}
-
 Result<OrderedJson> read_template_kwargs(const JsonFields& json) {
   OrderedJson kwargs = OrderedJson::object();
   MHUB_TRY(const auto effort, json.string("reasoning_effort"));
@@ -204,7 +177,6 @@ Result<ChatMessages> read_chat(const JsonFields& json) {
   ChatMessages chat;
   MHUB_TRY(chat.messages, read_messages(json.find("messages")));
   MHUB_TRY(chat.tools, read_tools(json));
-  MHUB_CHECK_OK(check_tool_choice(json, chat.tools));
   if (json.find("chat_template") != nullptr) {
     return bad_value("chat_template", "a chat template in a request is refused; the server has --chat-template");
   }
@@ -236,7 +208,7 @@ Result<CompletionRequest> parse_completion_request(const OrderedJson& body, cons
   MHUB_TRY(const auto max_tokens, read_max_tokens(json, "max_tokens", 0));
   fields.max_tokens = max_tokens.value_or(kDefaultCompletionTokens);
   if (*fields.max_tokens == 0 && !fields.echo) return bad_value("max_tokens", "max_tokens must be at least 1, got 0");
-  MHUB_TRY(fields.sampling.logprobs, read_logprob_count(json, "logprobs", -1));
+  MHUB_TRY(fields.sampling.logprobs, read_logprob_count(json, "logprobs", rules, -1));
   if (fields.echo && fields.sampling.logprobs > fields.sampling.prompt_logprobs) {
     fields.sampling.prompt_logprobs = fields.sampling.logprobs;
   }
@@ -252,11 +224,12 @@ Result<ChatRequest> parse_chat_request(const OrderedJson& body, const RequestRul
   fields.add_special_tokens = false;
   MHUB_TRY(request.chat, read_chat(json));
   MHUB_CHECK_OK(read_generation_fields(json, rules, fields));
+  MHUB_CHECK_OK(read_tool_choice(json, request.chat.tools, request));
   MHUB_TRY(fields.max_tokens, read_max_tokens(json, "max_completion_tokens", 1));
   MHUB_TRY(const auto old_name, read_max_tokens(json, "max_tokens", 1));
   if (!fields.max_tokens) fields.max_tokens = old_name;
   MHUB_TRY(const auto logprobs, json.boolean("logprobs"));
-  MHUB_TRY(const int32_t top, read_logprob_count(json, "top_logprobs", 0));
+  MHUB_TRY(const int32_t top, read_logprob_count(json, "top_logprobs", rules, 0));
   if (top > 0 && !logprobs.value_or(false)) return bad_value("top_logprobs", "top_logprobs needs logprobs: true");
   if (logprobs.value_or(false)) fields.sampling.logprobs = top;
   MHUB_CHECK_OK(check_combinations(fields));

@@ -9,6 +9,7 @@
 
 #include "mhub/base/json.h"
 #include "mhub/base/result.h"
+#include "mhub/constraint/spec.h"
 #include "mhub/engine/generator.h"
 #include "mhub/formats/model_config.h"
 
@@ -22,19 +23,21 @@ using engine::TokenId;
 struct RequestRules {
   int64_t vocab_size = 0;
   formats::GenerationDefaults defaults;
-  bool priorities = false;  // whether a request may have one other than 0
+  bool priorities = false;    // whether a request may have one other than 0
+  int64_t max_logprobs = 20;  // that a position may have; -1 = the whole vocabulary
 };
 
 // Fields that both generation routes share.
 struct GenerationFields {
   std::optional<std::string> model, request_id;
   int n = 1;
+  int best_of = 1;   // samples made for each prompt, of which the n likeliest are the answer
   int priority = 0;  // lower runs earlier
   bool stream = false, include_usage = false, continuous_usage = false;
   model::SamplingParams sampling;     // without seed, stop ids, max_tokens
   std::optional<int64_t> max_tokens;  // as requested
   std::optional<int64_t> seed;
-  std::vector<std::string> stop;
+  std::vector<std::string> stop, bad_words;
   std::vector<TokenId> stop_token_ids;
   bool include_stop_str_in_output = false, ignore_eos = false, skip_special_tokens = true;
   bool echo = false;
@@ -44,6 +47,8 @@ struct GenerationFields {
   std::optional<int64_t> truncate_prompt_tokens;
   bool truncate_left = true;  // keep the last tokens
   std::string cache_salt;
+  constraint::Spec constraint;   // the form of the answer, not compiled yet
+  std::string constraint_param;  // the field that asked for it
 };
 
 using PromptInput = std::variant<std::string, std::vector<TokenId>>;
@@ -59,9 +64,17 @@ struct ChatMessages {
   bool add_generation_prompt = true, continue_final_message = false;
 };
 
+// The calls that tool_choice makes of an answer: one of the function named, or any of the tools.
+struct ForcedCall {
+  enum class Kind { kNone, kNamed, kRequired };
+  Kind kind = Kind::kNone;
+  std::string name;  // kNamed
+};
+
 struct ChatRequest {
   GenerationFields fields;
   ChatMessages chat;
+  ForcedCall forced_call;
 };
 
 struct TokenizeRequest {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sampling_fields.h"
 
+#include "structured_fields.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -24,6 +26,7 @@ constexpr NumberRule kNumbers[] = {
     {"temperature", 0, 2, true, &SamplingParams::temperature, &formats::GenerationDefaults::temperature},
     {"top_p", 0, 1, false, &SamplingParams::top_p, &formats::GenerationDefaults::top_p},
     {"min_p", 0, 1, true, &SamplingParams::min_p, &formats::GenerationDefaults::min_p},
+    {"typical_p", 0, 1, false, &SamplingParams::typical_p},
     {"presence_penalty", -2, 2, true, &SamplingParams::presence_penalty},
     {"frequency_penalty", -2, 2, true, &SamplingParams::frequency_penalty},
     // Beyond these a float logit overflows.
@@ -34,13 +37,15 @@ struct IntegerRule {
   std::string_view name;
   int64_t min, max;
 };
-constexpr IntegerRule kN{"n", 1, 128};
+constexpr IntegerRule kN{"n", 1, 16384};
+constexpr IntegerRule kBestOf{"best_of", 1, 16384};
+constexpr IntegerRule kRepeatLastN{"repeat_last_n", -1, INT32_MAX};
 constexpr IntegerRule kTopK{"top_k", -1, INT32_MAX};
 constexpr IntegerRule kMinTokens{"min_tokens", 0, INT32_MAX};
-constexpr IntegerRule kPromptLogprobs{"prompt_logprobs", 0, 20};
 constexpr IntegerRule kTruncate{"truncate_prompt_tokens", -1, INT32_MAX};
 constexpr IntegerRule kPriority{"priority", INT32_MIN, INT32_MAX};
 constexpr size_t kMaxStopStrings = 64, kMaxStopBytes = 1024, kMaxLogitBias = 1024, kMaxStopIds = 1024, kMaxSalt = 128;
+constexpr size_t kMaxBadWords = 1024, kMaxBadWordBytes = 1024, kMaxLogprobIds = 128;
 constexpr float kLowestTemperature = 0.01f, kBiasLimit = 100.0f;
 
 // Known fields that would change the answer and are not built: refused rather than ignored.
@@ -49,14 +54,6 @@ struct UnbuiltField {
 };
 constexpr UnbuiltField kUnbuilt[] = {
     {"use_beam_search", "beam search"},
-    {"allowed_token_ids", "allowed_token_ids"},
-    {"bad_words", "bad_words"},
-    {"structured_outputs", "structured output"},
-    {"guided_json", "structured output"},
-    {"guided_regex", "structured output"},
-    {"guided_choice", "structured output"},
-    {"guided_grammar", "structured output"},
-    {"logprob_token_ids", "logprob_token_ids"},
     {"repetition_detection", "repetition_detection"},
     {"thinking_token_budget", "thinking_token_budget"},
 };
@@ -91,8 +88,9 @@ Result<void> read_numbers(const JsonFields& json, const RequestRules& rules, Sam
   if (top_k) to.top_k = static_cast<int32_t>(std::clamp<int64_t>(*top_k, 0, INT32_MAX));
   MHUB_TRY(const auto min_tokens, read_integer(json, kMinTokens));
   to.min_tokens = static_cast<int32_t>(min_tokens.value_or(0));
-  MHUB_TRY(const auto prompt_logprobs, read_integer(json, kPromptLogprobs));
-  to.prompt_logprobs = static_cast<int32_t>(prompt_logprobs.value_or(-1));
+  MHUB_TRY(const auto repeat_last_n, read_integer(json, kRepeatLastN));
+  to.penalty_window = static_cast<int32_t>(repeat_last_n.value_or(-1));
+  MHUB_TRY(to.prompt_logprobs, read_logprob_count(json, "prompt_logprobs", rules, -1));
   return {};
 }
 
@@ -139,6 +137,42 @@ Result<void> read_stop(const JsonFields& json, GenerationFields& to) {
     return bad_value(kName, fmt::format("{} stop strings given, at most {} are taken", stop->size(), kMaxStopStrings));
   }
   for (const auto& item : *stop) MHUB_CHECK_OK(add(item));
+  return {};
+}
+
+// At most `most` token ids under `name`, and no empty list; an absent field leaves `to` as it is.
+Result<void> read_id_list(const JsonFields& json, std::string_view name, size_t most, int64_t vocab_size,
+                          std::vector<TokenId>& to) {
+  const OrderedJson* ids = json.find(name);
+  if (ids == nullptr) return {};
+  if (!ids->is_array()) return wrong_type(name, "must be a list of token ids", *ids);
+  if (ids->empty()) return bad_value(name, fmt::format("{} must not be empty", name));
+  if (ids->size() > most) {
+    return bad_value(name, fmt::format("{} ids given in {}, at most {} are taken", ids->size(), name, most));
+  }
+  MHUB_TRY(to, read_token_ids(name, *ids, vocab_size));
+  return {};
+}
+
+Result<void> read_bad_words(const JsonFields& json, GenerationFields& to) {
+  static constexpr std::string_view kName = "bad_words";
+  const OrderedJson* words = json.find(kName);
+  if (words == nullptr) return {};
+  if (!words->is_array()) return wrong_type(kName, "must be a list of strings", *words);
+  if (words->size() > kMaxBadWords) {
+    return bad_value(kName, fmt::format("{} bad words given, at most {} are taken", words->size(), kMaxBadWords));
+  }
+  for (const auto& word : *words) {
+    if (!word.is_string()) return wrong_type(kName, "must hold strings only", word);
+    const auto& text = word.get_ref<const std::string&>();
+    if (text.find_first_not_of(' ') == std::string::npos)
+      return bad_value(kName, "bad_words cannot contain an empty string");
+    if (text.size() > kMaxBadWordBytes) {
+      return bad_value(kName,
+                       fmt::format("a bad word has {} bytes, at most {} are taken", text.size(), kMaxBadWordBytes));
+    }
+    to.bad_words.push_back(text);
+  }
   return {};
 }
 
@@ -193,19 +227,23 @@ Result<void> refuse_unbuilt(const JsonFields& json) {
     const OrderedJson* value = json.find(field.name);
     if (value != nullptr && !is_off(*value)) return not_built(field.name, field.what);
   }
-  if (const OrderedJson* format = json.find("response_format")) {
-    if (!format->is_object()) return wrong_type("response_format", "must be an object", *format);
-    MHUB_TRY(const auto type, JsonFields(*format).string("type"));
-    if (!type) return bad_value("response_format", "response_format needs a type");
-    if (*type == "json_schema" && JsonFields(*format).find("json_schema") == nullptr) {
-      return bad_value("response_format", "response_format of type json_schema needs json_schema");
-    }
-    if (*type != "text") return not_built("response_format", "structured output (response_format other than text)");
-  }
   return {};
 }
 
 }  // namespace
+
+Result<int32_t> read_logprob_count(const JsonFields& json, std::string_view name, const RequestRules& rules,
+                                   int32_t absent) {
+  MHUB_TRY(const auto value, json.integer(name));
+  if (!value) return absent;
+  if (*value < -1) return bad_value(name, fmt::format("{} must be non-negative or -1, got {}", name, *value));
+  const int64_t count = *value == -1 ? rules.vocab_size : *value;
+  if (rules.max_logprobs >= 0 && count > rules.max_logprobs) {
+    return bad_value(name, fmt::format("Requested {} logprobs of {}, which is greater than max allowed: {}",
+                                       name == "prompt_logprobs" ? "prompt" : "sample", count, rules.max_logprobs));
+  }
+  return static_cast<int32_t>(std::min(count, rules.vocab_size));
+}
 
 Result<std::vector<TokenId>> read_token_ids(std::string_view name, const OrderedJson& list, int64_t vocab_size) {
   std::vector<TokenId> ids;
@@ -227,8 +265,8 @@ Result<void> read_generation_fields(const JsonFields& json, const RequestRules& 
   MHUB_TRY(to.request_id, json.string("request_id"));
   MHUB_TRY(const auto n, read_integer(json, kN));
   to.n = static_cast<int>(n.value_or(1));
-  MHUB_TRY(const auto best_of, json.integer("best_of"));
-  if (best_of && *best_of != to.n) return bad_value("best_of", "best_of other than n is not supported");
+  MHUB_TRY(const auto best_of, read_integer(json, kBestOf));
+  to.best_of = static_cast<int>(best_of.value_or(to.n));
   MHUB_TRY(const auto priority, read_integer(json, kPriority));
   to.priority = static_cast<int>(priority.value_or(0));
   if (to.priority != 0 && !rules.priorities) {
@@ -237,6 +275,12 @@ Result<void> read_generation_fields(const JsonFields& json, const RequestRules& 
   MHUB_CHECK_OK(refuse_unbuilt(json));
   MHUB_CHECK_OK(read_numbers(json, rules, to.sampling));
   to.show_prompt_logprobs = to.sampling.prompt_logprobs >= 0;
+  MHUB_CHECK_OK(read_id_list(json, "allowed_token_ids", static_cast<size_t>(rules.vocab_size), rules.vocab_size,
+                             to.sampling.allowed_token_ids));
+  MHUB_CHECK_OK(
+      read_id_list(json, "logprob_token_ids", kMaxLogprobIds, rules.vocab_size, to.sampling.logprob_token_ids));
+  MHUB_CHECK_OK(read_bad_words(json, to));
+  MHUB_CHECK_OK(read_constraint(json, to));
   MHUB_TRY(to.seed, json.integer("seed"));
   if (to.seed == -1) to.seed.reset();
   MHUB_CHECK_OK(read_logit_bias(json, rules.vocab_size, to.sampling));
@@ -250,6 +294,9 @@ Result<void> read_generation_fields(const JsonFields& json, const RequestRules& 
     MHUB_TRY(to.stop_token_ids, read_token_ids("stop_token_ids", *ids, rules.vocab_size));
   }
   MHUB_CHECK_OK(read_flags(json, to));
+  if (to.stream && to.sampling.prompt_logprobs > 0) {
+    return bad_value("prompt_logprobs", "`prompt_logprobs` are not available when `stream=True`.");
+  }
   MHUB_CHECK_OK(read_stream_options(json, to));
   MHUB_CHECK_OK(read_cache_salt(json, to));
   MHUB_TRY(to.truncate_prompt_tokens, read_integer(json, kTruncate));
@@ -264,12 +311,22 @@ Result<void> check_combinations(const GenerationFields& fields) {
   if (fields.n > 1 && fields.sampling.greedy()) {
     return bad_value("n", fmt::format("n must be 1 when using greedy sampling, got {}.", fields.n));
   }
+  if (fields.best_of < fields.n) {
+    return bad_value("best_of", fmt::format("best_of must be greater than or equal to n, got n={} and best_of={}.",
+                                            fields.n, fields.best_of));
+  }
+  if (fields.best_of > 1 && fields.sampling.greedy()) {
+    return bad_value("best_of", fmt::format("best_of must be 1 when using greedy sampling, got {}.", fields.best_of));
+  }
+  if (fields.best_of > fields.n && fields.stream) {
+    return bad_value("best_of", "best_of greater than n is not available with stream: true");
+  }
+  if (!fields.sampling.logprob_token_ids.empty() && fields.sampling.logprobs < 0) {
+    return bad_value("logprob_token_ids", "logprob_token_ids needs logprobs");
+  }
   if (fields.max_tokens && fields.sampling.min_tokens > *fields.max_tokens) {
     return bad_value("min_tokens", fmt::format("min_tokens must be at most max_tokens={}, got {}", *fields.max_tokens,
                                                fields.sampling.min_tokens));
-  }
-  if (fields.stream && fields.show_prompt_logprobs) {
-    return bad_value("prompt_logprobs", "prompt_logprobs are not available with stream: true");
   }
   return {};
 }

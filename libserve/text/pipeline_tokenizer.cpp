@@ -203,6 +203,24 @@ std::optional<TokenId> PipelineTokenizer::token_id(std::string_view token_text) 
   return id == kNoToken ? std::nullopt : std::optional(id);
 }
 
+bool PipelineTokenizer::texts_are_fixed() const {
+  const auto& steps = parts_.decoder.steps;
+  return std::none_of(steps.begin(), steps.end(), [](const TokenStep& step) {
+    return std::holds_alternative<JoinWordPieces>(step) || std::holds_alternative<JoinWords>(step) ||
+           std::holds_alternative<WordSuffixToSpace>(step);
+  });
+}
+
+std::string_view PipelineTokenizer::added_text(TokenId id, bool first) const {
+  if (is_special(id)) return {};
+  std::string_view text = decoder_->bytes(id, first);
+  const std::string& strip = parts_.decoder.strip_left;
+  for (size_t i = 0; first && i < parts_.decoder.strip_left_most && text.starts_with(strip); ++i) {
+    text.remove_prefix(strip.size());
+  }
+  return text;
+}
+
 bool PipelineTokenizer::is_special(TokenId id) const {
   return id >= 0 && static_cast<size_t>(id) < special_.size() && special_[static_cast<size_t>(id)];
 }

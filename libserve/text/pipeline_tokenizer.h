@@ -47,6 +47,11 @@ class PipelineTokenizer final : public Tokenizer {
   std::optional<TokenId> eos_token() const override { return parts_.eos; }
   size_t max_token_bytes() const override { return decoder_->max_token_bytes(); }
 
+  // Whether what a token adds to a text does not depend on its neighbours.
+  bool texts_are_fixed() const;
+  // What it adds, as the first token of a text or behind others; "" for special ones.
+  std::string_view added_text(TokenId id, bool first) const;
+
  private:
   class Encoder;
   explicit PipelineTokenizer(TokenizerParts parts) : parts_(std::move(parts)) {}

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The unmodified openai client against `mhub serve`."""
+import json
 import tempfile
 import unittest
 
@@ -57,6 +58,38 @@ class OpenAiClient(unittest.TestCase):
         ask = dict(model="m", prompt="abc", max_tokens=12, temperature=1.0, seed=7)
         first = self.client.completions.create(**ask).choices[0].text
         self.assertEqual(first, self.client.completions.create(**ask).choices[0].text)
+
+    SCHEMA = {"type": "object", "properties": {"city": {"type": "string", "maxLength": 8}, "days": {"type": "integer", "minimum": 1, "maximum": 9}},
+              "required": ["city", "days"], "additionalProperties": False}
+
+    def test_json_schema(self):
+        answer = self.client.chat.completions.create(
+            model="m", messages=[{"role": "user", "content": "Hi"}], max_tokens=100, seed=1,
+            response_format={"type": "json_schema", "json_schema": {"name": "trip", "strict": True, "schema": self.SCHEMA}})
+        trip = json.loads(answer.choices[0].message.content)
+        self.assertEqual(answer.choices[0].finish_reason, "stop")
+        self.assertEqual(list(trip), ["city", "days"])
+        self.assertIn(trip["days"], range(1, 10))
+
+    def test_forced_tool_calls(self):
+        ask = dict(model="m", messages=[{"role": "user", "content": "Hi"}], max_tokens=200, seed=1,
+                   tools=[{"type": "function", "function": {"name": "plan", "parameters": self.SCHEMA}}])
+        named = self.client.chat.completions.create(tool_choice={"type": "function", "function": {"name": "plan"}}, **ask)
+        self.assertEqual(named.choices[0].finish_reason, "stop")
+        self.assertEqual(list(json.loads(named.choices[0].message.tool_calls[0].function.arguments)), ["city", "days"])
+        arguments, reason = "", None
+        for chunk in self.client.chat.completions.create(tool_choice="required", parallel_tool_calls=False, stream=True, **ask):
+            for choice in chunk.choices:
+                for call in choice.delta.tool_calls or []:
+                    arguments += call.function.arguments or ""
+                reason = choice.finish_reason or reason
+        self.assertEqual(reason, "tool_calls")
+        self.assertEqual(list(json.loads(arguments)), ["city", "days"])
+
+    def test_a_form_that_cannot_be_kept_is_a_bad_request(self):
+        with self.assertRaises(openai.BadRequestError) as caught:
+            self.client.completions.create(model="m", prompt="x", extra_body={"structured_outputs": {"regex": "a(?=b)"}})
+        self.assertIn("look-around", str(caught.exception))
 
     def test_wrong_key_is_an_authentication_error(self):
         with openai.OpenAI(base_url=self.server.url + "/v1", api_key="wrong", max_retries=0) as client:

@@ -4,7 +4,9 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <cmath>
 #include <functional>
+#include <utility>
 
 namespace mhub::model {
 namespace {
@@ -56,6 +58,27 @@ void keep_top_p(std::vector<Candidate>& candidates, double p, double total) {
   auto kept = split;
   while (kept != end && (kept == candidates.begin() || sum < p * total)) sum += static_cast<double>((kept++)->weight);
   candidates.erase(kept, candidates.end());
+}
+
+double keep_typical(std::vector<Candidate>& candidates, double p, double total) {
+  std::erase_if(candidates, [](const Candidate& c) { return c.weight <= 0; });
+  const auto surprise = [total](const Candidate& c) { return -std::log(static_cast<double>(c.weight) / total); };
+  double entropy = 0;
+  for (const Candidate& c : candidates) entropy += static_cast<double>(c.weight) / total * surprise(c);
+  std::vector<std::pair<double, Candidate>> by_distance;
+  by_distance.reserve(candidates.size());
+  for (const Candidate& c : candidates) by_distance.emplace_back(std::abs(surprise(c) - entropy), c);
+  std::sort(by_distance.begin(), by_distance.end(), [](const auto& a, const auto& b) {
+    return a.first < b.first || (a.first == b.first && likelier(a.second, b.second));
+  });
+  candidates.clear();
+  double sum = 0;
+  for (const auto& [distance, candidate] : by_distance) {
+    if (!candidates.empty() && sum >= p * total) break;
+    candidates.push_back(candidate);
+    sum += static_cast<double>(candidate.weight);
+  }
+  return sum;
 }
 
 }  // namespace mhub::model

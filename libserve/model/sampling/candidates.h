@@ -15,4 +15,9 @@ float kth_largest(std::span<const float> row, size_t k, std::vector<float>& scra
 // Precondition: weights are in [0, 1].
 void keep_top_p(std::vector<Candidate>& candidates, double p, double total);
 
+// typical_p: keeps the tokens whose surprise is closest to the entropy, until they sum to `p` of `total`; always at
+// least one. Reorders. Returns what is left of `total`.
+// Precondition: `total` is the sum of the weights.
+double keep_typical(std::vector<Candidate>& candidates, double p, double total);
+
 }  // namespace mhub::model

@@ -12,4 +12,8 @@ namespace mhub::model {
 // Precondition: max is row_max(logits) and finite; 0 <= chosen < logits.size().
 PositionLogprobs position_logprobs(std::span<const float> logits, const RowMax& max, int32_t chosen, int32_t top);
 
+// The same for given tokens (those outside the row are left out) instead of the likeliest.
+PositionLogprobs position_logprobs(std::span<const float> logits, const RowMax& max, int32_t chosen,
+                                   std::span<const int32_t> tokens);
+
 }  // namespace mhub::model

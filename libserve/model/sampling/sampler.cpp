@@ -23,10 +23,20 @@ bool below_min_tokens(const StepRow& row) {
 }
 // Whatever the row.
 bool always_changes_logits(const SamplingParams& p) {
-  return has_penalties(p) || !p.logit_bias.empty();
+  return has_penalties(p) || !p.logit_bias.empty() || !p.allowed_token_ids.empty() || !p.bad_words.empty() ||
+         p.typical_p < 1.0f;
 }
 bool changes_logits(const StepRow& row) {
-  return always_changes_logits(*row.params) || below_min_tokens(row);
+  return always_changes_logits(*row.params) || below_min_tokens(row) || !row.allowed.empty();
+}
+
+void keep_only(std::span<float> logits, std::span<const uint32_t> allowed) {
+  for (size_t first = 0; first < logits.size(); first += 32) {
+    const uint32_t bits = first / 32 < allowed.size() ? allowed[first / 32] : 0;
+    if (bits == ~0u) continue;
+    const size_t count = std::min<size_t>(32, logits.size() - first);
+    for (size_t i = 0; i < count; ++i) logits[first + i] = (bits >> i & 1u) != 0 ? logits[first + i] : kMasked;
+  }
 }
 
 }  // namespace
@@ -55,10 +65,18 @@ RowResult Sampler::sample(std::span<float> logits, const StepRow& row) {
   MHUB_CHECK(row.params != nullptr && !logits.empty());
   const SamplingParams& params = *row.params;
   RowResult result;
-  const RowMax raw_max = row_max(logits);
+  RowMax raw_max = row_max(logits);
   if (!raw_max.finite) {
     result.non_finite = true;
     return result;
+  }
+  if (!row.allowed.empty()) {
+    keep_only(logits, row.allowed);
+    raw_max = row_max(logits);
+    if (!raw_max.finite) {
+      result.nothing_allowed = true;
+      return result;
+    }
   }
   std::span<const float> raw = logits;
   RowMax max = raw_max;
@@ -67,16 +85,39 @@ RowResult Sampler::sample(std::span<float> logits, const StepRow& row) {
       raw_.assign(logits.begin(), logits.end());
       raw = raw_;
     }
+    apply_bans(logits, row);
     apply_bias_and_penalties(logits, row);
     max = row_max(logits);
     if (!max.finite) {
-      result.non_finite = true;
+      result.nothing_allowed = true;
       return result;
     }
   }
   result.token = params.greedy() ? first_equal(logits, max.value) : draw(logits, max, row);
-  if (params.logprobs >= 0) result.logprobs = position_logprobs(raw, raw_max, *result.token, params.logprobs);
+  if (params.logprobs < 0) return result;
+  result.logprobs = params.logprob_token_ids.empty()
+                        ? position_logprobs(raw, raw_max, *result.token, params.logprobs)
+                        : position_logprobs(raw, raw_max, *result.token, params.logprob_token_ids);
   return result;
+}
+
+void Sampler::apply_bans(std::span<float> logits, const StepRow& row) {
+  const SamplingParams& params = *row.params;
+  const auto known = [&](int32_t token) { return token >= 0 && static_cast<size_t>(token) < logits.size(); };
+  if (!params.allowed_token_ids.empty()) {
+    kept_.clear();
+    for (const int32_t token : params.allowed_token_ids) {
+      if (known(token)) kept_.emplace_back(token, logits[static_cast<size_t>(token)]);
+    }
+    std::fill(logits.begin(), logits.end(), kMasked);
+    for (const auto& [token, logit] : kept_) logits[static_cast<size_t>(token)] = logit;
+  }
+  for (const auto& word : params.bad_words) {
+    const auto before = std::span(word).first(word.size() - 1);
+    if (before.size() > row.output.size() || !known(word.back())) continue;
+    const auto recent = row.output.last(before.size());
+    if (std::equal(before.begin(), before.end(), recent.begin())) logits[static_cast<size_t>(word.back())] = kMasked;
+  }
 }
 
 void Sampler::apply_bias_and_penalties(std::span<float> logits, const StepRow& row) {
@@ -105,8 +146,14 @@ void Sampler::apply_penalties(std::span<float> logits, const StepRow& row) {
       seen = in_prompt ? seen | kInPrompt : seen + 1;
     }
   };
-  count(row.output, false);
-  if (params.repetition_penalty != 1.0f) count(row.prompt, true);
+  auto output = row.output, prompt = row.prompt;
+  if (params.penalty_window >= 0) {
+    const auto window = static_cast<size_t>(params.penalty_window);
+    output = output.last(std::min(window, output.size()));
+    prompt = prompt.last(std::min(window - output.size(), prompt.size()));
+  }
+  count(output, false);
+  if (params.repetition_penalty != 1.0f) count(prompt, true);
   for (const int32_t token : touched_) {
     const uint32_t times = occurrences_[static_cast<size_t>(token)] & ~kInPrompt;
     float& logit = logits[static_cast<size_t>(token)];
@@ -126,15 +173,15 @@ int32_t Sampler::draw(std::span<const float> logits, const RowMax& max, const St
   double total = exp_row(weights, logits, max.value, inverse_temperature);  // the likeliest weighs 1
 
   const bool top_k = params.top_k > 0 && static_cast<size_t>(params.top_k) < logits.size();
-  const bool top_p = params.top_p < 1.0f;
-  if (!top_k && !top_p && params.min_p <= 0.0f) return race.winner(weights);
+  const bool top_p = params.top_p < 1.0f, typical = params.typical_p < 1.0f;
+  if (!top_k && !top_p && !typical && params.min_p <= 0.0f) return race.winner(weights);
 
   float least = kMasked;  // tokens with a lower logit are out
   if (params.min_p > 0.0f) least = max.value + params.temperature * std::log(std::min(params.min_p, 1.0f));
   if (top_k) least = std::max(least, kth_largest(logits, static_cast<size_t>(params.top_k), selection_));
   float least_weight = 0.0f;
   // Tokens this light sum to less than 1 - p together, whatever else happens.
-  if (top_p && least == kMasked)
+  if (top_p && !typical && least == kMasked)
     least_weight = static_cast<float>((1.0 - static_cast<double>(params.top_p)) * total /
                                       static_cast<double>(logits.size()) * 0.999);
   candidates_.clear();
@@ -142,11 +189,12 @@ int32_t Sampler::draw(std::span<const float> logits, const RowMax& max, const St
     if (logits[i] >= least && weights[i] >= least_weight)
       candidates_.push_back({logits[i], weights[i], static_cast<int32_t>(i)});
   }
+  if (least != kMasked) {
+    total = 0;
+    for (const Candidate& c : candidates_) total += static_cast<double>(c.weight);
+  }
+  if (typical) total = keep_typical(candidates_, static_cast<double>(params.typical_p), total);
   if (top_p) {
-    if (least != kMasked) {
-      total = 0;
-      for (const Candidate& c : candidates_) total += static_cast<double>(c.weight);
-    }
     keep_top_p(candidates_, static_cast<double>(params.top_p), total);
   }
   return race.winner(candidates_);

@@ -17,6 +17,8 @@ inline std::vector<Frame> sample_frames() {
   config.seed = 99;
   config.scheduling_policy = "priority";
   config.sampled_vocab = 1234;
+  config.token_texts.add("a");
+  config.token_texts.add("bc");
   ModelInfo info;
   info.architecture = "LlamaForCausalLM";
   info.eos_token_ids = {1, 2};
@@ -28,6 +30,8 @@ inline std::vector<Frame> sample_frames() {
   request.params.logit_bias = {{5, -100.0f}, {6, 2.5f}};
   request.params.stop_token_ids = {2};
   request.params.logprobs = 4;
+  request.params.bad_words = {{4, 5}, {6}};
+  request.constraint = {constraint::Spec::Kind::kRegex, "a+", false, true, " "};
   StepFrame step{stats, {}};
   step.deltas.resize(2);
   step.deltas[0] = {42, {{5, 6}, {position, position}, {position}, FinishReason::kStop, 6, std::nullopt, 16}};

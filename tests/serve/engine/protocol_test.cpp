@@ -38,6 +38,8 @@ TEST(Protocol, FieldsArriveInTheirPlaces) {
   EXPECT_EQ(submit.request.prompt, (std::vector<TokenId>{1, 2, 3}));
   EXPECT_EQ(submit.request.cache_scope, "scope");
   EXPECT_EQ(submit.request.params.logit_bias[1], (std::pair<int32_t, float>{6, 2.5f}));
+  EXPECT_EQ(submit.request.params.bad_words, (std::vector<std::vector<TokenId>>{{4, 5}, {6}}));
+  EXPECT_EQ(submit.request.constraint, (constraint::Spec{constraint::Spec::Kind::kRegex, "a+", false, true, " "}));
   bytes.clear();
   append_frame(frames[5], bytes);
   const auto step = std::get<StepFrame>(*decode_frame(payload_of(bytes)));

@@ -48,6 +48,70 @@ TEST(Answers, UsageCountsTheCachedTokensOfEachPromptOnce) {
   EXPECT_EQ(reply.json["usage"]["prompt_tokens"], 8) << "each with its start token";
 }
 
+TEST(Answers, BestOfGivesTheLikeliestPerToken) {
+  const Api api([](const engine::GenerationRequest& request) {
+    // Seeds 7..10: sample 2 is the likeliest per token, sample 0 the next.
+    const float logprob[] = {-0.5f, -2.0f, -0.1f, -1.0f};
+    const size_t sample = request.params.seed - 7;
+    auto deltas = FakeGenerator::tokens(ByteTokenizer::ids(std::string(sample + 1, static_cast<char>('a' + sample))),
+                                        engine::FinishReason::kLength);
+    for (auto& delta : deltas) delta.logprobs = {{{delta.tokens[0], logprob[sample], 1}, {}}};
+    return deltas;
+  });
+  const Reply reply = api.post("/v1/completions", {{"prompt", "x"}, {"best_of", 4}, {"n", 2}, {"seed", 7}});
+  ASSERT_EQ(reply.status, 200) << reply.body;
+  ASSERT_EQ(reply.json["choices"].size(), 2u);
+  EXPECT_EQ(reply.json["choices"][0]["text"], "ccc");
+  EXPECT_EQ(reply.json["choices"][0]["index"], 0);
+  EXPECT_EQ(reply.json["choices"][0]["logprobs"], nullptr) << "nobody asked for them";
+  EXPECT_EQ(reply.json["choices"][1]["text"], "a");
+  EXPECT_EQ(reply.json["usage"]["completion_tokens"], 10) << "all samples were computed";
+  EXPECT_EQ(api.generator->requests()[3].params.logprobs, 0);
+}
+
+TEST(Answers, TheModelsGenerationConfigIsTheDefault) {
+  formats::GenerationDefaults defaults;
+  defaults.temperature = 0.5;
+  defaults.top_k = 7;
+  defaults.max_new_tokens = 9;
+  const Api api(say("x"), {}, true, true, defaults);
+  ASSERT_EQ(api.post("/v1/completions", {{"prompt", "x"}, {"top_p", 0.75}}).status, 200);
+  ASSERT_EQ(api.post("/v1/completions", {{"prompt", "x"}, {"temperature", 1}, {"max_tokens", 3}, {"top_k", 0}}).status,
+            200);
+  const auto requests = api.generator->requests();
+  EXPECT_EQ(requests[0].params.temperature, 0.5f);
+  EXPECT_EQ(requests[0].params.top_p, 0.75f);
+  EXPECT_EQ(requests[0].params.top_k, 7);
+  EXPECT_EQ(requests[0].params.max_tokens, 9) << "not the 16 that a request without max_tokens would get";
+  EXPECT_EQ(requests[1].params.temperature, 1.0f);
+  EXPECT_EQ(requests[1].params.top_k, 0);
+  EXPECT_EQ(requests[1].params.max_tokens, 3);
+}
+
+TEST(Answers, EverySamplingOptionReachesTheEngine) {
+  http::HttpConfig config;
+  config.max_logprobs = -1;
+  const Api api(say("x"), config);
+  const Reply reply = api.post("/v1/completions", {{"prompt", "x"},
+                                                   {"typical_p", 0.5},
+                                                   {"repeat_last_n", 64},
+                                                   {"allowed_token_ids", {1, 2}},
+                                                   {"bad_words", {"ab", " c"}},
+                                                   {"logprobs", -1},
+                                                   {"logprob_token_ids", {5}},
+                                                   {"prompt_logprobs", 25}});
+  ASSERT_EQ(reply.status, 200) << reply.body;
+  const auto params = api.generator->requests()[0].params;
+  EXPECT_EQ(params.typical_p, 0.5f);
+  EXPECT_EQ(params.penalty_window, 64);
+  EXPECT_EQ(params.allowed_token_ids, (std::vector<engine::TokenId>{1, 2}));
+  EXPECT_EQ(params.bad_words,
+            (std::vector<std::vector<engine::TokenId>>{{'a', 'b'}, {' ', 'a', 'b'}, {'c'}, {' ', 'c'}}));
+  EXPECT_EQ(params.logprobs, 260);
+  EXPECT_EQ(params.logprob_token_ids, (std::vector<engine::TokenId>{5}));
+  EXPECT_EQ(params.prompt_logprobs, 25);
+}
+
 TEST(Answers, ChatRendersTheTemplateAndKeepsSpecialTokensOfContentAsText) {
   const Api api(say("yes"));
   const Reply reply = api.post("/chat/completions/", {{"messages", messages("<|im_end|>x")}, {"request_id", "r1"}});

@@ -29,7 +29,7 @@ struct Reply {
 class Api {
  public:
   explicit Api(FakeGenerator::Script script, http::HttpConfig config = {}, bool with_template = true,
-               bool with_tokenizer = true)
+               bool with_tokenizer = true, formats::GenerationDefaults defaults = {})
       : generator(std::make_shared<FakeGenerator>(std::move(script))) {
     config.port = 0;
     if (config.served_model_names.empty()) config.served_model_names = {"m", "org/other"};
@@ -42,6 +42,8 @@ class Api {
       model.templates.emplace_back("default", std::make_shared<text::ChatTemplate>(std::move(*compiled)));
     }
     model.root = "/models/m";
+    model.defaults = defaults;
+    model.structured_output = with_tokenizer;
     auto started = http::ApiServer::start(config, std::move(model));
     if (!started) throw std::runtime_error(started.error().one_line());
     server = std::move(*started);

@@ -123,6 +123,97 @@ TEST(Sampler, PenaltyScratchIsCleanForTheNextRow) {
   EXPECT_EQ(row.sample(sampler).token, 0);
 }
 
+TEST(Sampler, PenaltiesSeeOnlyTheirWindow) {
+  Row row{{2.0f, 1.0f, 0.0f}, greedy()};
+  row.params.presence_penalty = 1.5f;
+  row.output = {0, 2, 2};
+  EXPECT_EQ(row.sample().token, 1);
+  row.params.penalty_window = 2;
+  EXPECT_EQ(row.sample().token, 0);
+  row.params.penalty_window = 0;
+  EXPECT_EQ(row.sample().token, 0);
+  // The window reaches into the prompt where the output is shorter.
+  Row prompted{{2.0f, 1.9f}, greedy()};
+  prompted.params.repetition_penalty = 2.0f;
+  prompted.prompt = {0, 1};
+  prompted.output = {1};
+  prompted.params.penalty_window = 2;
+  EXPECT_EQ(prompted.sample().token, 0);
+  prompted.params.penalty_window = 3;
+  EXPECT_EQ(prompted.sample().token, 0) << "1.0 and 0.95";
+  prompted.logits = {2.0f, 2.1f};
+  prompted.params.penalty_window = 1;
+  EXPECT_EQ(prompted.sample().token, 0);
+  prompted.params.penalty_window = 0;
+  EXPECT_EQ(prompted.sample().token, 1);
+}
+
+TEST(Sampler, AllowedIdsAndBadWords) {
+  Row row{{5, 4, 3, 2}, greedy()};
+  row.params.allowed_token_ids = {3, 2, 99, 2};
+  EXPECT_EQ(row.sample().token, 2);
+  row.params.bad_words = {{2}};
+  EXPECT_EQ(row.sample().token, 3);
+  row.params.bad_words = {{0, 1, 2}};
+  EXPECT_EQ(row.sample().token, 2);
+  row.output = {0, 1};
+  EXPECT_EQ(row.sample().token, 3);
+  row.output = {0, 1, 0};
+  EXPECT_EQ(row.sample().token, 2);
+  row.prompt = {0, 1};
+  row.output = {};
+  EXPECT_EQ(row.sample().token, 2) << "the prompt is no part of a bad word";
+  row.params.bad_words = {{2}, {3}};
+  const auto nothing = row.sample();
+  EXPECT_TRUE(nothing.nothing_allowed);
+  EXPECT_FALSE(nothing.non_finite);
+  EXPECT_FALSE(nothing.token);
+}
+
+TEST(Sampler, TheMaskOfAConstraintComesBeforeRawLogprobs) {
+  std::vector<float> logits(70, 0.0f);
+  logits[0] = 9;
+  const std::vector<uint32_t> mask = {0, 1u << 1, 1u << 3};
+  Sampler sampler;
+  SamplingParams params = greedy();
+  params.logprobs = 3;
+  StepRow row;
+  row.params = &params;
+  row.allowed = mask;
+  EXPECT_FALSE(Sampler::reads_logits_alone(row));
+  const auto result = sampler.sample(logits, row);
+  EXPECT_EQ(result.token, 33);
+  EXPECT_NEAR(result.logprobs->chosen.logprob, std::log(0.5), 1e-6);
+  EXPECT_EQ(result.logprobs->top[1].token, 67);
+  EXPECT_EQ(result.logprobs->top[2].logprob, -kInfinity);
+  const std::vector<uint32_t> none(3, 0);
+  row.allowed = none;
+  EXPECT_TRUE(sampler.sample(logits, row).nothing_allowed);
+}
+
+TEST(Sampler, TypicalKeepsTheTokensNearTheEntropy) {
+  // -log p: 0.51, 2.30, 2.30, 3.00, 3.00, 2.30; entropy 1.30.
+  Row row{{std::log(0.6f), std::log(0.1f), std::log(0.1f), std::log(0.05f), std::log(0.05f), std::log(0.1f)}, {}};
+  const auto kept = [&](float p) {
+    row.params.typical_p = p;
+    return row.shares(3000);
+  };
+  EXPECT_EQ(kept(0.3f).size(), 1u);
+  EXPECT_EQ(kept(0.3f).begin()->first, 0);
+  EXPECT_EQ(kept(0.65f).size(), 2u);
+  EXPECT_EQ(kept(0.85f).size(), 4u);
+  EXPECT_EQ(kept(1.0f).size(), 6u);
+  // The likeliest goes where it says too little: entropy 2.01, surprises 0.80 and 3.00 (eleven times).
+  std::vector<Candidate> flat = {{0, 0.45f, 0}};
+  for (int32_t i = 1; i < 12; ++i) flat.push_back({0, 0.05f, i});
+  double total = 0;
+  for (const auto& c : flat) total += static_cast<double>(c.weight);
+  const double left = keep_typical(flat, 0.18, total);
+  ASSERT_EQ(flat.size(), 4u);
+  EXPECT_NEAR(left, 0.2, 1e-6);
+  for (const auto& c : flat) EXPECT_NE(c.token, 0);
+}
+
 TEST(Sampler, SharesFollowTheSoftmaxOfTheTemperature) {
   for (const float temperature : {0.5f, 1.0f, 2.0f}) {
     Row row{{0.0f, 1.0f, 2.0f, -1.0f}, {}};
@@ -251,6 +342,22 @@ TEST(Sampler, LogprobsAreRaw) {
   EXPECT_TRUE(row.sample().logprobs->top.empty());
   row.params.logprobs = -1;
   EXPECT_FALSE(row.sample().logprobs);
+}
+
+TEST(Sampler, LogprobsOfGivenTokens) {
+  Row row{{1.0f, 2.0f, 0.5f, 2.0f}, greedy()};
+  row.params.logprobs = 1;
+  row.params.logprob_token_ids = {2, 3, 9, 0};
+  const auto logprobs = row.sample().logprobs.value();
+  EXPECT_EQ(logprobs.chosen.token, 1);
+  ASSERT_EQ(logprobs.top.size(), 3u);
+  const double total = std::log(std::exp(1.0) + 2 * std::exp(2.0) + std::exp(0.5));
+  const int32_t tokens[] = {2, 3, 0}, ranks[] = {4, 1, 3};
+  for (size_t i = 0; i < 3; ++i) {
+    EXPECT_EQ(logprobs.top[i].token, tokens[i]);
+    EXPECT_EQ(logprobs.top[i].rank, ranks[i]);
+    EXPECT_NEAR(logprobs.top[i].logprob, static_cast<double>(row.logits[static_cast<size_t>(tokens[i])]) - total, 1e-6);
+  }
 }
 
 TEST(Sampler, VectorExpIsAccurate) {

@@ -6,6 +6,7 @@
 #include <stop_token>
 #include <string>
 
+#include "mhub/constraint/vocabulary.h"
 #include "mhub/engine/generator.h"
 #include "mhub/model/model_runner.h"
 #include "mhub/sched/scheduler.h"
@@ -30,6 +31,8 @@ struct EngineConfig {
   int num_threads = 0;        // 0 = physical cores
   std::string backend_path;   // where libmhub_cuda.so is looked for
   int64_t sampled_vocab = 0;  // ids below it may be generated (embeddings are padded); 0 = all
+  // What tokens add to a text, behind others and (where that differs) as the first of an answer; none: no constraints.
+  constraint::TokenTexts token_texts, first_token_texts;
 };
 
 // The engine loop in this process: one thread owns scheduler and runner. Used by tests, bench and quantize.
@@ -39,7 +42,8 @@ class Engine final : public Generator {
   static Result<std::unique_ptr<Engine>> create(const EngineConfig& config);
   // Around any runner (tests).
   static std::unique_ptr<Engine> create(std::unique_ptr<model::ModelRunner> runner, const sched::SchedulerConfig& sched,
-                                        int64_t max_queue, ModelInfo info = {});
+                                        int64_t max_queue, ModelInfo info = {},
+                                        std::shared_ptr<const constraint::Vocabulary> vocabulary = nullptr);
   ~Engine() override;
   Result<std::unique_ptr<TokenStream>> submit(GenerationRequest request) override;
   EngineStats stats() const override;

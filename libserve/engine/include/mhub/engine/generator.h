@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "mhub/base/result.h"
+#include "mhub/constraint/spec.h"
 #include "mhub/model/sampling_params.h"
 
 namespace mhub::engine {
@@ -24,6 +25,7 @@ struct GenerationRequest {
   SamplingParams params;
   int priority = 0;
   std::string cache_scope;
+  constraint::Spec constraint;  // the form that the text of the answer must have
 };
 
 enum class FinishReason { kStop, kLength, kError };

@@ -21,6 +21,7 @@ struct HttpConfig {
   double shutdown_timeout_seconds = 30;
   int max_concurrent_requests = 768;  // more are refused with 429; one thread each
   bool priorities = false;            // the engine schedules by priority: requests may have one
+  int64_t max_logprobs = 20;          // log-probabilities of a position that a request may ask for; -1 = any number
   bool enable_prefix_caching = true;  // only shown in /metrics
   std::vector<std::string> allowed_origins = {"*"};
 };
@@ -31,7 +32,8 @@ struct ServedModel {
   std::shared_ptr<const text::Tokenizer> tokenizer;
   std::vector<std::pair<std::string, std::shared_ptr<const text::ChatTemplate>>> templates;  // name, template
   formats::GenerationDefaults defaults;
-  std::string root;  // path shown in /v1/models
+  std::string root;                // path shown in /v1/models
+  bool structured_output = false;  // the generator knows the texts of the tokens
 };
 
 // The OpenAI-compatible API over one Generator.

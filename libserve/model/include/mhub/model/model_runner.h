@@ -26,6 +26,7 @@ struct StepRow {
   std::span<const int32_t> block_table;  // covers first_position + tokens.size() positions
   bool sample = false;                   // sample after the last token of this row
   const SamplingParams* params = nullptr;
+  std::span<const uint32_t> allowed;  // bit per token id that a constraint leaves; empty = all
   std::span<const int32_t> prompt;  // whole prompt (penalties)
   std::span<const int32_t> output;  // tokens generated so far (penalties, seed index)
   // Prompt logprobs: for each token of this row, log-probabilities of the token that FOLLOWS it, when
@@ -39,6 +40,7 @@ struct RowResult {
   std::optional<PositionLogprobs> logprobs;
   std::vector<PositionLogprobs> prompt_logprobs;  // one per token of the row whose next token is not -1, in order
   bool non_finite = false;                        // logits were NaN or all -inf: the request must end with an error
+  bool nothing_allowed = false;                   // masks and bans of the request left no token: it must end so
 };
 
 // Seam between the engine and a model on a device.
