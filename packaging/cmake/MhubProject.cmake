@@ -32,9 +32,8 @@ set(MHUB_SANITIZE "" CACHE STRING "Sanitizers for -fsanitize=, e.g. address,unde
 if(MHUB_SANITIZE)
   add_compile_options(-fsanitize=${MHUB_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
   add_link_options(-fsanitize=${MHUB_SANITIZE})
-  # GCC 12 sees uninitialized members of std::function in instrumented std::regex that are not there, and takes a
-  # replaced operator new that it has inlined for malloc.
-  target_compile_options(mhub_options INTERFACE -Wno-maybe-uninitialized -Wno-mismatched-new-delete)
+  # GCC 12 sees uninitialized members of std::function in instrumented std::regex that are not there.
+  target_compile_options(mhub_options INTERFACE -Wno-maybe-uninitialized)
   # A library of ours may be preloaded into a sanitized program only behind the sanitizer's own.
   if(MHUB_SANITIZE MATCHES "thread")
     set(runtime libtsan.so)
