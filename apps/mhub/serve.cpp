@@ -27,7 +27,7 @@ struct ServeOptions {
   http::HttpConfig http;
   engine::EngineConfig engine;
   std::string max_model_len = "auto", kv_cache_memory_bytes, chat_template, log_level = "info",
-              generation_config = "auto";
+              generation_config = "auto", override_generation_config;
   bool no_prefix_caching = false;
   int tensor_parallel_size = 1;
 };
@@ -67,6 +67,10 @@ Result<void> complete_options(ServeOptions& options) {
                    "for example 2G or 512Mi", ""};
     }
     options.engine.kv_cache_memory_bytes = *bytes;
+  }
+  if (!options.override_generation_config.empty()) {  // what is wrong with it is said before a model is looked for
+    formats::GenerationDefaults unused;
+    MHUB_CHECK_OK(override_defaults(options.override_generation_config, unused));
   }
   options.engine.enable_prefix_caching = !options.no_prefix_caching;
   for (const char* name : {"MHUB_API_KEY", "VLLM_API_KEY"}) {
@@ -177,6 +181,9 @@ Result<void> serve(const Cli& cli, ServeOptions options) {
   options.engine.model = location.path.string();
   options.engine.backend_path = env("MHUB_BACKEND_PATH");
   if (options.generation_config == "vllm") text_side.defaults = {};
+  if (!options.override_generation_config.empty()) {
+    MHUB_CHECK_OK(override_defaults(options.override_generation_config, text_side.defaults));
+  }
   if (text_side.tokenizer) {
     options.engine.sampled_vocab = text_side.tokenizer->vocab_size();
     read_token_texts(*text_side.tokenizer, options.engine);
@@ -238,6 +245,8 @@ void add_http_options(CLI::App& command, ServeOptions& options) {
                   "Sampling defaults: auto = the model's generation_config.json, vllm = none of the model's")
       ->capture_default_str()
       ->check(CLI::IsMember({"auto", "vllm"}));
+  command.add_option("--override-generation-config", options.override_generation_config,
+                     "JSON object of sampling defaults that go before the model's");
   command.add_option("--log-level", options.log_level, "What goes to stderr")
       ->capture_default_str()
       ->check(CLI::IsMember({"trace", "debug", "info", "warning", "error", "off"}));

@@ -3,6 +3,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <iterator>
+
+#include "mhub/base/json.h"
 #include "mhub/formats/gguf.h"
 #include "mhub/formats/mapped_file.h"
 #include "mhub/text/added_texts.h"
@@ -76,6 +80,53 @@ Result<TextSide> load_text_side(const formats::ModelLocation& location, const st
     side.templates.emplace_back("default", std::make_shared<const text::ChatTemplate>(std::move(*compiled)));
   }
   return side;
+}
+
+Result<void> override_defaults(const std::string& json, formats::GenerationDefaults& to) {
+  using formats::GenerationDefaults;
+  struct Number {
+    const char* name;
+    double min, max;
+    std::optional<double> GenerationDefaults::*target;
+  };
+  static constexpr Number kNumbers[] = {{"temperature", 0, 2, &GenerationDefaults::temperature},
+                                        {"top_p", 1e-6, 1, &GenerationDefaults::top_p},
+                                        {"min_p", 0, 1, &GenerationDefaults::min_p},
+                                        {"repetition_penalty", 1e-3, 100, &GenerationDefaults::repetition_penalty}};
+  struct Whole {
+    const char* name;
+    int64_t min;
+    std::optional<int64_t> GenerationDefaults::*target;
+  };
+  static constexpr Whole kWholes[] = {{"top_k", -1, &GenerationDefaults::top_k},
+                                      {"max_new_tokens", 1, &GenerationDefaults::max_new_tokens},
+                                      {"max_tokens", 1, &GenerationDefaults::max_new_tokens}};
+  const auto wrong = [](std::string what) {
+    return Error{ErrorCode::kUsage, fmt::format("--override-generation-config: {}", what),
+                 R"(for example '{"temperature": 0.7, "top_k": 20}')", ""};
+  };
+  const auto parsed = parse_json(json);
+  if (!parsed) return wrong(parsed.error().message);
+  if (!parsed->is_object()) return wrong("not a JSON object");
+  for (const auto& [name, value] : parsed->items()) {
+    const auto* number =
+        std::find_if(std::begin(kNumbers), std::end(kNumbers), [&](auto& n) { return name == n.name; });
+    const auto* whole = std::find_if(std::begin(kWholes), std::end(kWholes), [&](auto& w) { return name == w.name; });
+    if (number != std::end(kNumbers)) {
+      if (!value.is_number() || value < number->min || value > number->max) {
+        return wrong(fmt::format("{} must be in [{}, {}]", name, number->min, number->max));
+      }
+      to.*number->target = value.get<double>();
+    } else if (whole != std::end(kWholes)) {
+      if (!value.is_number_integer() || value < whole->min || value > INT32_MAX) {
+        return wrong(fmt::format("{} must be a whole number of at least {}", name, whole->min));
+      }
+      to.*whole->target = value.get<int64_t>() == -1 ? 0 : value.get<int64_t>();
+    } else {
+      return wrong(fmt::format("{} is no sampling default", printable(name, 64)));
+    }
+  }
+  return {};
 }
 
 void read_token_texts(const text::Tokenizer& tokenizer, engine::EngineConfig& to) {

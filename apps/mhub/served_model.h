@@ -27,6 +27,9 @@ struct TextSide {
 Result<TextSide> load_text_side(const formats::ModelLocation& location, const std::string& chat_template,
                                 bool tokenizer_optional);
 
+// --override-generation-config: a JSON object whose values go before those of the model. Errors: kUsage.
+Result<void> override_defaults(const std::string& json, formats::GenerationDefaults& to);
+
 // What the engine needs to keep an answer in a form; nothing where the tokens have no text of their own.
 void read_token_texts(const text::Tokenizer& tokenizer, engine::EngineConfig& to);
 

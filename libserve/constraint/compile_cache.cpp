@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "automaton.h"
+
 namespace mhub::constraint {
 
 std::shared_ptr<const Constraint> CompileCache::find(const Spec& spec) {
@@ -18,7 +20,11 @@ Result<std::shared_ptr<const Constraint>> CompileCache::compile(const Spec& spec
   MHUB_TRY(auto made, Constraint::compile(spec));
   const std::lock_guard lock(mutex_);
   recent_.emplace_front(spec, made);
-  if (recent_.size() > kKept) recent_.pop_back();
+  nodes_ += made->automaton().num_nodes();
+  while (recent_.size() > kKept || nodes_ > kKeptNodes) {
+    nodes_ -= recent_.back().second->automaton().num_nodes();
+    recent_.pop_back();
+  }
   return made;
 }
 

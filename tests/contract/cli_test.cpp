@@ -40,6 +40,18 @@ TEST_F(Cli, WrongUseIsOneLineAndExit2) {
   EXPECT_EQ(fails_json({"show"}, 2), "usage");
 }
 
+TEST_F(Cli, SamplingDefaultsThatCannotBeAreAUsageError) {
+  const std::pair<const char*, const char*> cases[] = {{"{", "malformed"},
+                                                       {"[1]", "not a JSON object"},
+                                                       {R"({"temperature":3})", "temperature must be in [0, 2]"},
+                                                       {R"({"top_k":1.5})", "top_k must be a whole number"},
+                                                       {R"({"max_new_tokens":0})", "max_new_tokens"},
+                                                       {R"({"warmth":1})", "warmth is no sampling default"}};
+  for (const auto& [json, words] : cases) {
+    EXPECT_THAT(fails({"serve", "tiny", "--override-generation-config", json}, 2), HasSubstr(words));
+  }
+}
+
 TEST_F(Cli, BadEnvironmentNamesTheVariable) {
   for (const auto& [name, value] : std::map<std::string, std::string>{{"MHUB_SOURCE", "github"},
                                                                       {"MHUB_RETRIES", "many"},

@@ -3,6 +3,7 @@
 
 #include <chrono>
 
+#include "mhub/constraint/compile_cache.h"
 #include "random_answer.h"
 
 namespace mhub::constraint::test {
@@ -99,6 +100,17 @@ TEST(Matcher, MasksOfAmbiguousFormsTakeBoundedTime) {
     }
     EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(20)) << text;
   }
+}
+
+TEST(CompileCache, KeepsTheLastOnesWithinBounds) {
+  CompileCache cache;
+  const auto first = cache.compile(regex("ab"));
+  ASSERT_TRUE(first);
+  EXPECT_EQ(*cache.compile(regex("ab")), *first);
+  EXPECT_NE(*cache.compile(regex("a")), *first);
+  EXPECT_FALSE(cache.compile(regex("(")));
+  for (int i = 0; i < 12; ++i) ASSERT_TRUE(cache.compile(regex("x{" + std::to_string(100'000 + i) + "}")));
+  EXPECT_NE(*cache.compile(regex("ab")), *first) << "the large ones have taken its place";
 }
 
 TEST(Matcher, ChoicesAreTexts) {

@@ -16,11 +16,12 @@ class CompileCache {
   Result<std::shared_ptr<const Constraint>> compile(const Spec& spec);
 
  private:
-  static constexpr size_t kKept = 32;
+  static constexpr size_t kKept = 32, kKeptNodes = 1'000'000;  // about 80 bytes each
   std::shared_ptr<const Constraint> find(const Spec& spec);
 
   std::mutex mutex_;
   std::list<std::pair<Spec, std::shared_ptr<const Constraint>>> recent_;  // guarded by mutex_; the last used in front
+  size_t nodes_ = 0;                                                      // of all of them
 };
 
 }  // namespace mhub::constraint
