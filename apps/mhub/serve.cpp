@@ -296,6 +296,10 @@ void add_engine_options(CLI::App& command, ServeOptions& options) {
   command.add_option("--load-format", engine.load_format, "dummy = random weights")
       ->capture_default_str()
       ->check(CLI::IsMember({"auto", "dummy"}));
+  command
+      .add_flag("--batch-invariant", engine.batch_invariant,
+                "Answers do not depend on what is computed beside them; slower, on CUDA only")
+      ->envname("MHUB_BATCH_INVARIANT");
   command.add_option("--seed", engine.seed, "Seed of dummy weights")->capture_default_str();
   command.add_option("--threads", engine.num_threads, "CPU threads; 0 = one per physical core")
       ->capture_default_str()

@@ -40,7 +40,9 @@ class CudaBackend::Allocation final : public Buffer {
 CudaBackend::CudaBackend(const BackendOptions& options, const cudaDeviceProp& device, int driver_version)
     : compute_(options.compute),
       dtype_(options.compute == Compute::kFloat32 ? DType::kF32 : options.half_dtype),
+      attention_(stream_.get(), inputs_, options.batch_invariant),
       loader_(dtype_, stream_.get()) {
+  if (options.batch_invariant) invariant_linear_.emplace(stream_.get());
   facts_.name = "cuda";
   facts_.description = std::string(device.name) + ", compute " + std::to_string(device.major) + "." +
                        std::to_string(device.minor) + ", " + std::to_string(device.multiProcessorCount) +
@@ -152,7 +154,12 @@ const void* CudaBackend::bias_as(DType dtype, const float* bias, int64_t length)
 }
 
 void CudaBackend::linear(TensorView out, TensorView x, const PreparedWeight& weight, const float* bias) {
-  linear_.run(out, x, as_cuda(weight).view(), bias_as(out.dtype, bias, weight.rows()));
+  const TensorView matrix = as_cuda(weight).view();
+  const void* const narrow_bias = bias_as(out.dtype, bias, weight.rows());
+  if (invariant_linear_)
+    invariant_linear_->run(out, x, matrix, narrow_bias);
+  else
+    linear_.run(out, x, matrix, narrow_bias);
 }
 
 void CudaBackend::silu_mul(TensorView out, TensorView gate_up) {
@@ -209,6 +216,11 @@ void CudaBackend::gated_activation(TensorView out, TensorView gate_up, const Gat
 
 void CudaBackend::gated_linear(TensorView out, TensorView gate_up, TensorView x, const PreparedWeight& weight,
                                const float* bias, const GatedActivation& activation) {
+  if (invariant_linear_) {
+    linear(gate_up, x, weight, bias);
+    gated_activation(out, gate_up, activation);
+    return;
+  }
   linear_.run_gated(out, gate_up, x, as_cuda(weight).view(), bias_as(out.dtype, bias, weight.rows()), activation);
 }
 

@@ -2,11 +2,13 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <unordered_map>
 
 #include "cuda/device_sampler.h"
+#include "cuda/invariant_linear.h"
 #include "cuda/linear.h"
 #include "cuda/paged_attention.h"
 #include "cuda/resources.h"
@@ -42,6 +44,7 @@ class CudaBackend final : public Backend {
   uint64_t prepared_bytes(const MatrixSource& source, uint64_t source_bytes) const override;
 
   void begin_step(const StepInputs& inputs) override { inputs_.begin(inputs, sampler_.drawn()); }
+  int64_t tuned_rows(int64_t rows) const override { return invariant_linear_ ? 0 : Linear::bucket_of(rows); }
   bool draws_ahead() const override { return true; }
   void draw(int64_t first, TensorView logits) override;
   void end_step() override { sampler_.end_step(); }
@@ -93,7 +96,8 @@ class CudaBackend final : public Backend {
   StepInputsOnDevice inputs_{stream_.get()};
   StepGraphs graphs_{stream_.get(), inputs_};
   Linear linear_{stream_.get()};
-  PagedAttention attention_{stream_.get(), inputs_};
+  std::optional<InvariantLinear> invariant_linear_;  // batch_invariant: in the place of linear_
+  PagedAttention attention_;
   DeviceSampler sampler_{stream_.get()};
   WeightLoader loader_;
   DeviceMemory expert_choices_;  // of route_experts(), between its two kernels

@@ -43,14 +43,6 @@ cudaDataType_t type_of(DType dtype) {
   }
 }
 
-// Row counts that share one measurement.
-int64_t bucket_of(int64_t rows) {
-  if (rows <= 8) return static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(rows)));
-  if (rows <= 64) return (rows + 7) / 8 * 8;
-  if (rows <= 512) return (rows + 63) / 64 * 64;
-  return static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(rows)));
-}
-
 void check_lt(cublasStatus_t status, const char* operation, std::initializer_list<int64_t> shape = {}) {
   if (status != CUBLAS_STATUS_SUCCESS) fail(operation, shape, cublasLtGetStatusString(status));
 }
@@ -95,6 +87,13 @@ struct Linear::Plan {
              "linear");
   }
 };
+
+int64_t Linear::bucket_of(int64_t rows) {
+  if (rows <= 8) return static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(rows)));
+  if (rows <= 64) return (rows + 7) / 8 * 8;
+  if (rows <= 512) return (rows + 63) / 64 * 64;
+  return static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(rows)));
+}
 
 Linear::Linear(cudaStream_t stream) : stream_(stream), workspace_(DeviceMemory::allocate(kWorkspaceBytes)) {
   check_lt(cublasLtCreate(&handle_), "start cuBLASLt");

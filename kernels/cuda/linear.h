@@ -19,6 +19,8 @@ class Linear {
  public:
   explicit Linear(cudaStream_t stream);
   ~Linear();
+  // Row counts that share one measurement; the greatest of them.
+  static int64_t bucket_of(int64_t rows);
   // weight [N, K] and x [T, K] of one type, out [T, N] of that type or F32. bias [N] of out's type, or null.
   void run(TensorView out, TensorView x, TensorView weight, const void* bias);
   // out [T, N / 2] = activation of x * W^T + bias, whose first half are the gates. gate_up [T, N] may be written.

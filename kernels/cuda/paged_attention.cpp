@@ -75,6 +75,7 @@ void PagedAttention::run_fast(Planned& planned, TensorView out, TensorView q, co
   if (plan) {
     PlanOptions plan_options;
     plan_options.window = static_cast<int>(options.window);
+    plan_options.batch_invariant = batch_invariant_;
     check(plan_attention(planned.setup, batch, plan_options, planned.plan.as<>(), stream_), "plan_attention",
           {arrays.sequences, q.rows});
     planned.epoch = inputs_.epoch();
@@ -92,7 +93,7 @@ void PagedAttention::run_fast(Planned& planned, TensorView out, TensorView q, co
   call.scratch = scratch_.as<>();
   // Behind the rotation, which writes this step's keys and values and nothing else of the cache.
   call.overlap_previous = !plan && planned.setup.compute_major >= 9;
-  const Kinds kinds = kinds_of(metadata, planned.setup.shape.group());
+  const Kinds kinds = batch_invariant_ ? Kinds{.prefill = true} : kinds_of(metadata, planned.setup.shape.group());
   if (kinds.decode)
     check(attention_decode(planned.setup, batch, call, stream_), "attention_decode", {arrays.sequences, q.cols});
   call.overlap_previous = call.overlap_previous && !kinds.decode;

@@ -16,7 +16,8 @@ namespace mhub::kernels::cuda {
 // others. Plans are made once per announced step and window.
 class PagedAttention {
  public:
-  PagedAttention(cudaStream_t stream, StepInputsOnDevice& inputs) : stream_(stream), inputs_(inputs) {}
+  PagedAttention(cudaStream_t stream, StepInputsOnDevice& inputs, bool batch_invariant)
+      : stream_(stream), inputs_(inputs), batch_invariant_(batch_invariant) {}
   void run(TensorView out, TensorView q, const AttentionMetadata& metadata, const AttentionOptions& options,
            const CudaKvCache& cache, int64_t layer);
 
@@ -35,6 +36,7 @@ class PagedAttention {
 
   cudaStream_t stream_;
   StepInputsOnDevice& inputs_;
+  const bool batch_invariant_;
   std::map<Key, std::optional<Planned>> plans_;
   DeviceMemory scratch_;
 };

@@ -36,7 +36,7 @@ class StepInputsOnDevice {
     return announced_[kSeqLens].host == metadata.seq_lens.data() && !metadata.seq_lens.empty();
   }
 
-  // Copies of host arrays, or of parts of announced ones, whose values were found to lie in [lowest, limit).
+  // Copies of host arrays whose values were found to lie in [lowest, limit).
   const int32_t* array(std::span<const int32_t> host, int64_t lowest, int64_t limit, const char* operation);
   DeviceAttention attention(const AttentionMetadata& metadata, const KvShape& shape, int64_t rows);
 

@@ -97,7 +97,13 @@ bool EngineLoop::take_inbox() {
   {
     std::unique_lock lock(mutex_);
     busy_ = !scheduler_.idle() || scheduler_.num_in_flight() > 0;
-    work_arrived_.wait(lock, [&] { return stopping_ || busy_ || !submissions_.empty() || !cancellations_.empty(); });
+    const auto has_work = [&] { return stopping_ || busy_ || !submissions_.empty() || !cancellations_.empty(); };
+    while (unprepared_ && !has_work()) {
+      lock.unlock();
+      unprepared_ = runner_->prepare_more();
+      lock.lock();
+    }
+    work_arrived_.wait(lock, has_work);
     if (stopping_) return false;
     busy_ = busy_ || !submissions_.empty();
     new_submissions_.swap(submissions_);

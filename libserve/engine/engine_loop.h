@@ -90,6 +90,7 @@ class EngineLoop {
   constraint::MatcherPool matchers_;
   std::vector<Submission> new_submissions_;
   std::vector<RequestId> new_cancellations_;
+  bool unprepared_ = true;   // the runner has something left to do in idle times
   int64_t num_held_up_ = 0;  // active requests that the runner does not run ahead with
   std::vector<model::StepRow> rows_;
   std::array<std::vector<ActiveRequest::Row>, 2> in_flight_;  // rows of the steps in flight, used in turn

@@ -91,11 +91,16 @@ Result<LoadedEngine> load_engine(const EngineConfig& config) {
   MHUB_TRY(backend_options.compute, model::compute_for_dtype(config.dtype));
   backend_options.half_dtype = model::half_dtype(config.dtype);
   backend_options.num_threads = config.num_threads;
+  backend_options.batch_invariant = config.batch_invariant;
   if (!config.token_texts.valid() || !config.first_token_texts.valid()) {
     return Error{ErrorCode::kInternal, "the token texts of the configuration are damaged", "", ""};
   }
   std::string why_cpu;
   MHUB_TRY(auto backend, model::make_backend(config.device, backend_options, config.backend_path, &why_cpu));
+  if (config.batch_invariant && backend->facts().name == "cpu") {
+    return Error{ErrorCode::kUsage, "--batch-invariant: the CPU back end has no such mode",
+                 "leave it out, or use --device cuda", "batch-invariant"};
+  }
   MHUB_TRY(auto model, model::LoadedModel::load(std::move(backend), runner_options(config, load_format)));
   LoadedEngine loaded;
   loaded.info = describe(*model, why_cpu);

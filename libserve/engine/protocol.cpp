@@ -57,7 +57,8 @@ void fields(Wire& wire, Same<EngineConfig> auto& config) {
   wire(config.model, config.device, config.dtype, config.load_format, config.max_model_len, config.max_num_seqs,
        config.max_num_batched_tokens, config.block_size, config.enable_prefix_caching, config.gpu_memory_utilization,
        config.kv_cache_memory_bytes, config.seed, config.max_queue, config.num_threads, config.backend_path,
-       config.sampled_vocab, config.scheduling_policy, config.token_texts, config.first_token_texts);
+       config.sampled_vocab, config.scheduling_policy, config.token_texts, config.first_token_texts,
+       config.batch_invariant);
 }
 
 template <typename Wire>

@@ -12,7 +12,7 @@ namespace mhub::engine {
 
 // What travels between server and engine worker. A frame on the wire is a u32 payload length and the payload: a u8 type
 // (the index in Frame) and the fields in order, little-endian, strings and lists led by a u32 count.
-constexpr uint32_t kProtocolVersion = 5;
+constexpr uint32_t kProtocolVersion = 6;
 constexpr uint32_t kMaxFrameBytes = 256u << 20;
 
 struct HelloFrame {  // server -> worker, first

@@ -13,7 +13,36 @@
 namespace mhub::model {
 
 CausalModelRunner::CausalModelRunner(Parts parts)
-    : parts_(std::move(parts)), host_visible_(parts_.backend->host_visible()) {}
+    : parts_(std::move(parts)), host_visible_(parts_.backend->host_visible()) {
+  const int64_t most = parts_.workspace_size.max_tokens;
+  const int64_t padded = std::max(parts_.max_num_seqs, parts_.backend->replay_rows(parts_.max_num_seqs));
+  batch_.reserve(most, std::min(padded, most), (max_model_len() + block_size() - 1) / block_size());
+  const auto plan = [&](int64_t rows) {
+    rows = std::min(rows, most);
+    if (rows > 0 && std::find(unprepared_.begin(), unprepared_.end(), rows) == unprepared_.end())
+      unprepared_.push_back(rows);
+  };
+  // Taken from the end: decode steps from one row on, and last the largest step.
+  plan(parts_.backend->tuned_rows(most));
+  for (int64_t rows = parts_.max_num_seqs; rows > 0; --rows) plan(parts_.backend->tuned_rows(rows));
+}
+
+bool CausalModelRunner::prepare_more() {
+  if (unprepared_.empty()) return false;
+  MHUB_CHECK(num_submitted_ == 0);
+  const int64_t rows = unprepared_.back();
+  unprepared_.pop_back();
+  batch_.fill_with_padding(rows);
+  batch_.finish();
+  parts_.backend->begin_step(batch_.inputs());
+  const auto hidden = run(*parts_.cache);
+  const int64_t wanted = std::min(rows, parts_.workspace_size.max_logit_rows);
+  const auto logits = parts_.workspace.logits.rows_at(0, wanted);
+  parts_.model->compute_logits(*parts_.backend, logits, hidden.rows_at(0, wanted));
+  float word = 0;
+  parts_.backend->copy_to_host(&word, logits.data, sizeof(word));  // waits
+  return !unprepared_.empty();
+}
 
 kernels::TensorView CausalModelRunner::run(kernels::KvCache& cache) {
   const RopeTable& local_rope = parts_.local_rope ? *parts_.local_rope : parts_.rope;

@@ -30,12 +30,14 @@ class CausalModelRunner final : public LoadedModel {
     kernels::DType kv_dtype = kernels::DType::kF32;
     std::unique_ptr<kernels::KvCache> cache;
     int64_t sampled_vocab = 0;
+    int64_t max_num_seqs = 0;
   };
   explicit CausalModelRunner(Parts parts);
 
   void submit(std::span<const StepRow> rows) override;
   void collect(std::vector<RowResult>& results) override;
   bool runs_ahead(const SamplingParams& params) const override;
+  bool prepare_more() override;
   int64_t num_blocks() const override { return parts_.plan.num_blocks; }
   int64_t block_size() const override { return parts_.plan.block_size; }
   int64_t vocab_size() const override { return parts_.config.vocab_size; }
@@ -82,6 +84,7 @@ class CausalModelRunner final : public LoadedModel {
   StepBatch batch_;
   Sampler sampler_;
   std::vector<WantedLogits> wanted_;
+  std::vector<int64_t> unprepared_;     // row counts of steps whose first sight is still to come
   std::array<Submitted, 2> submitted_;  // used in turn
   size_t oldest_ = 0, num_submitted_ = 0;
   std::vector<float> host_logits_;

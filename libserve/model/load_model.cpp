@@ -2,6 +2,8 @@
 // LoadedModel::load: config -> weight table -> checked checkpoint -> memory plan -> weights, workspace and KV cache.
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "architectures.h"
 #include "causal_model_runner.h"
 #include "layers/rope.h"
@@ -144,6 +146,12 @@ Result<std::unique_ptr<LoadedModel>> LoadedModel::load(std::unique_ptr<kernels::
                              human_bytes(parts.plan.kv_bytes), parts.plan.num_blocks, options.block_size, device.name),
                  "lower --kv-cache-memory-bytes or --gpu-memory-utilization", "kv_cache_memory_bytes"};
   }
+  parts.plan.rope_bytes = demand.rope_bytes_per_token * static_cast<uint64_t>(positions);
+  if (!backend->host_visible()) {
+    const uint64_t left = backend->facts().memory_available_bytes;
+    parts.plan.device_bytes = device.memory_available_bytes - std::min(device.memory_available_bytes, left);
+  }
+  parts.max_num_seqs = options.max_num_seqs;
   parts.config = std::move(opened.config);
   parts.checkpoint = std::move(opened.checkpoint);
   parts.backend = std::move(backend);

@@ -57,8 +57,8 @@ struct AttentionBatch {
 
 struct PlanOptions {
   int window = 0;  // a query sees the last `window` positions, its own included; 0 = all
-  // The pieces of one sequence depend on nothing but the sequence, so its answer does not depend on the batch. Slow for
-  // long sequences in small batches.
+  // Every row is one of attention_prefill(), whatever its step: its answer depends on nothing but its sequence, neither
+  // on the batch nor on how the sequence was cut into steps. Slow for long sequences in small batches.
   bool batch_invariant = false;
 };
 

@@ -15,8 +15,7 @@ struct PlanParams {
   const int32_t* seq_lens;
   const int32_t* block_tables;
   int max_blocks, block_shift;
-  int num_seqs, num_kv_heads, group, rows_per_tile, decode_ctas, window;
-  bool batch_invariant;
+  int num_seqs, num_kv_heads, group, rows_per_tile, decode_rows, decode_ctas, window;
   PlanView plan;
 };
 
@@ -39,7 +38,7 @@ __device__ Sums work_of(const PlanParams& p, int seq) {
   const int q_len = p.cu_seqlens_q[seq + 1] - p.cu_seqlens_q[seq];
   if (len <= 0 || q_len <= 0) return {0, 0, 0};
   const int rows = q_len * p.group;
-  if (rows > kDecodeRows) return {0, 0, (rows + p.rows_per_tile - 1) / p.rows_per_tile};
+  if (rows > p.decode_rows) return {0, 0, (rows + p.rows_per_tile - 1) / p.rows_per_tile};
   const StageRange range = decode_stage_range(len, q_len, p.window);
   return {range.end - range.begin, 1, 0};
 }
@@ -103,16 +102,11 @@ __device__ Boundary equal_boundary(const PlanParams& p, const Tables& t, int64_t
   const int head = within / (stages + kSegmentCost), stage = max(0, within % (stages + kSegmentCost) - kSegmentCost);
   return {seq, head, stage, static_cast<int64_t>(t.stages[seq]) * p.num_kv_heads + head * stages + stage};
 }
-__device__ Boundary segment_boundary(const PlanParams& p, const Tables& t, int segment) {
-  const int seq = owner_of([&](int i) { return t.sequences[i]; }, p.num_seqs, segment / p.num_kv_heads);
-  const int head = segment % p.num_kv_heads;
-  return {seq, head, 0, static_cast<int64_t>(t.stages[seq]) * p.num_kv_heads + head * t.stages_of(seq)};
-}
 
 // What all decode thread blocks share.
 struct Shares {
   int64_t stages, cost;
-  int segments, ctas;
+  int ctas;
 };
 
 __device__ Owners owners_of(const PlanParams& p, const Tables& t, const Shares& shares, int seq, int head) {
@@ -127,10 +121,7 @@ __device__ DecodeStart decode_start(const PlanParams& p, const Tables& t, const 
   DecodeStart start{};
   if (cta >= shares.ctas) return start;
   const auto boundary = [&](int of) {
-    if (of == shares.ctas) return Boundary{0, 0, 0, shares.stages};
-    return p.batch_invariant
-               ? segment_boundary(p, t, static_cast<int>(static_cast<int64_t>(shares.segments) * of / shares.ctas))
-               : equal_boundary(p, t, shares.cost * of / shares.ctas);
+    return of == shares.ctas ? Boundary{0, 0, 0, shares.stages} : equal_boundary(p, t, shares.cost * of / shares.ctas);
   };
   const Boundary begin = boundary(cta), end = boundary(cta + 1);
   start.seq = begin.seq;
@@ -141,11 +132,9 @@ __device__ DecodeStart decode_start(const PlanParams& p, const Tables& t, const 
   start.q_begin = p.cu_seqlens_q[begin.seq];
   start.q_len = p.cu_seqlens_q[begin.seq + 1] - start.q_begin;
   start.window = p.window;
-  if (!p.batch_invariant) {
-    start.first_segment = owners_of(p, t, shares, begin.seq, begin.head);
-    // A last segment that is cut goes on in the next thread block.
-    if (cta + 1 < shares.ctas) start.last_segment = owners_of(p, t, shares, end.seq, end.head);
-  }
+  start.first_segment = owners_of(p, t, shares, begin.seq, begin.head);
+  // A last segment that is cut goes on in the next thread block.
+  if (cta + 1 < shares.ctas) start.last_segment = owners_of(p, t, shares, end.seq, end.head);
   return start;
 }
 
@@ -176,9 +165,7 @@ __global__ void __launch_bounds__(kThreads) plan_kernel(PlanParams p) {
   Shares shares;
   shares.stages = static_cast<int64_t>(total.stages) * p.num_kv_heads;
   shares.cost = t.cost_before(p.num_seqs) * p.num_kv_heads;
-  shares.segments = total.sequences * p.num_kv_heads;
-  const int64_t wanted =
-      p.batch_invariant ? shares.segments : (shares.stages + kMinDecodeStages - 1) / kMinDecodeStages;
+  const int64_t wanted = (shares.stages + kMinDecodeStages - 1) / kMinDecodeStages;
   shares.ctas = static_cast<int>(min(static_cast<int64_t>(p.decode_ctas), wanted));
   const int local = tid / kDecodeThreads, cta = blockIdx.x * kStartsPerBlock + local;
   if (tid % kDecodeThreads == 0) {
@@ -233,7 +220,7 @@ cudaError_t plan_attention(const AttentionSetup& setup, const AttentionBatch& ba
   params.rows_per_tile = prefill_rows(setup.shape.head_dim);
   params.decode_ctas = setup.decode_ctas;
   params.window = options.window;
-  params.batch_invariant = options.batch_invariant;
+  params.decode_rows = options.batch_invariant ? 0 : kDecodeRows;
   params.plan = view_plan(setup, plan);
   const size_t smem = 3 * (static_cast<size_t>(batch.num_seqs) + 1) * sizeof(int32_t);
   const int blocks = (setup.decode_ctas + kStartsPerBlock - 1) / kStartsPerBlock;

@@ -7,6 +7,17 @@
 
 namespace mhub::model {
 
+void StepBatch::reserve(int64_t most_tokens, int64_t most_sequences, int64_t most_blocks) {
+  for (auto* by_token : {&tokens, &positions, &slot_mapping, &token_sources, &logit_rows})
+    by_token->reserve(static_cast<size_t>(most_tokens));
+  const auto sequences = static_cast<size_t>(most_sequences);
+  cu_seqlens_q.reserve(sequences + 1);
+  seq_lens.reserve(sequences);
+  samples.reserve(sequences);
+  tables_.reserve(sequences);
+  block_tables.reserve(sequences * static_cast<size_t>(most_blocks));
+}
+
 void StepBatch::clear() {
   tokens.clear();
   positions.clear();
@@ -53,6 +64,17 @@ void StepBatch::pad(int64_t rows) {
     seq_lens.push_back(0);
     tables_.emplace_back();
   }
+}
+
+void StepBatch::fill_with_padding(int64_t rows) {
+  clear();
+  const auto count = static_cast<size_t>(rows);
+  tokens.assign(count, 0);
+  positions.assign(count, 0);
+  slot_mapping.assign(count, -1);
+  cu_seqlens_q.push_back(static_cast<int32_t>(rows));
+  seq_lens.push_back(0);
+  tables_.emplace_back();
 }
 
 void StepBatch::finish() {

@@ -20,6 +20,8 @@ struct StepBatch {
   int64_t max_blocks = 0;
 
   int64_t num_tokens() const { return static_cast<int64_t>(tokens.size()); }
+  // So that no step of that size allocates.
+  void reserve(int64_t most_tokens, int64_t most_sequences, int64_t most_blocks);
   void clear();
   // Precondition: block_table covers first_position + ids.size() positions of block_size.
   void add(std::span<const int32_t> ids, int32_t first_position, std::span<const int32_t> block_table,
@@ -28,6 +30,8 @@ struct StepBatch {
   void take_last_token(int32_t source);
   // Adds sequences of one token that nothing is read from or written to, up to `rows` tokens.
   void pad(int64_t rows);
+  // Instead of add(): one sequence of `rows` tokens that nothing is read from or written to.
+  void fill_with_padding(int64_t rows);
   // After the last add(): lays the block tables out as one matrix.
   void finish();
   kernels::StepInputs inputs() const {

@@ -172,6 +172,7 @@ void CudaAttention::run(const Case& c, bool announced) {
   if (c.sinks) options.sinks = static_cast<const float*>(device_sinks->data());
   backend_->attention(out.view(), queries.view(), metadata, options, *cache, kLayer);
   const std::vector<float> found = out.read(), turned = queries.read();
+  if (announced) backend_->begin_step({});  // the arrays go away
 
   for (size_t s = 0; s < c.sequences.size(); ++s) {
     for (int64_t row = cu[s]; row < cu[s + 1]; ++row) {

@@ -19,6 +19,7 @@ inline std::vector<Frame> sample_frames() {
   config.sampled_vocab = 1234;
   config.token_texts.add("a");
   config.token_texts.add("bc");
+  config.batch_invariant = true;
   ModelInfo info;
   info.architecture = "LlamaForCausalLM";
   info.eos_token_ids = {1, 2};

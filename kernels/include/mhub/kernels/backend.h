@@ -87,6 +87,9 @@ struct BackendOptions {
   int num_threads = 0;              // 0 = one per physical core available to the process
   std::string force_isa;            // tests: "scalar", "avx2", "avx512"; empty = best
   DType half_dtype = DType::kBF16;  // what kFast computes in where the device multiplies 16-bit types: BF16 or F16
+  // A row's results depend on nothing but its sequence: not on the batch, nor on how the sequence was cut into steps.
+  // Slower. The CPU back end does not know it.
+  bool batch_invariant = false;
 };
 
 struct DeviceFacts {
@@ -171,7 +174,8 @@ class Backend {
   }
 
   // --- a step as a whole ---
-  // Announces a step's inputs, so that they are copied once and not by each operation.
+  // Announces a step's inputs, so that they are copied once and not by each operation. The arrays stay where they are
+  // until the next announcement: operations know them by their place.
   virtual void begin_step(const StepInputs& inputs) { static_cast<void>(inputs); }
   // Rows to which a step of `rows` sequences with one token each should be padded to be recorded once and replayed;
   // 0 = do not pad. Padding rows have slot -1 and a context of 0 tokens.
@@ -194,6 +198,12 @@ class Backend {
   virtual void end_step();
   // Waits for the oldest ended step that was not collected, and gives what it drew.
   virtual void collect_step(std::span<int32_t> out);
+  // Steps of row counts with the same number share what is found out at the first of them; that number is the greatest
+  // of them. 0 = nothing is.
+  virtual int64_t tuned_rows(int64_t rows) const {
+    static_cast<void>(rows);
+    return 0;
+  }
   // Draws a token per row of logits float32 [specs.size(), V]; -1 where a row has no finite maximum. False when this
   // back end leaves sampling to the host.
   virtual bool sample(std::span<int32_t> out, TensorView logits, std::span<const SampleSpec> specs) {

@@ -27,10 +27,11 @@ struct EngineConfig {
   uint64_t kv_cache_memory_bytes = 0;
   std::string scheduling_policy = "fcfs";  // fcfs | priority (a request's priority, then its arrival)
   uint64_t seed = 0;
-  int64_t max_queue = 512;    // requests waiting beyond this are refused with kOverloaded
-  int num_threads = 0;        // 0 = physical cores
-  std::string backend_path;   // where libmhub_cuda.so is looked for
-  int64_t sampled_vocab = 0;  // ids below it may be generated (embeddings are padded); 0 = all
+  int64_t max_queue = 512;       // requests waiting beyond this are refused with kOverloaded
+  int num_threads = 0;           // 0 = physical cores
+  std::string backend_path;      // where libmhub_cuda.so is looked for
+  bool batch_invariant = false;  // answers do not depend on the batch or on how prompts are cut; slower, CUDA only
+  int64_t sampled_vocab = 0;     // ids below it may be generated (embeddings are padded); 0 = all
   // What tokens add to a text, behind others and (where that differs) as the first of an answer; none: no constraints.
   constraint::TokenTexts token_texts, first_token_texts;
 };

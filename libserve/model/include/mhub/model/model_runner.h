@@ -54,6 +54,9 @@ class ModelRunner {
   // Whether a next step may be submitted before one with rows of such parameters is collected; at most one may. Where
   // it says no, submit() may be as slow as the step.
   virtual bool runs_ahead(const SamplingParams& params) const = 0;
+  // Does a piece of what the first steps of their kind would do otherwise, some 100 ms at most; for idle times, while
+  // nothing is submitted. False: nothing is left to do.
+  virtual bool prepare_more() { return false; }
   // submit() and collect().
   std::vector<RowResult> step(std::span<const StepRow> rows) {
     std::vector<RowResult> results;
@@ -86,6 +89,9 @@ struct RunnerOptions {
 // What was planned and loaded, for logs, /metrics and `mhub plan`. Bytes.
 struct MemoryPlan {
   uint64_t weights_bytes = 0, workspace_bytes = 0, kv_bytes = 0;
+  uint64_t rope_bytes = 0;
+  uint64_t device_bytes =
+      0;  // what the device's driver says that loading took; 0 where weights share the host's memory
   int64_t num_blocks = 0, block_size = 0, max_model_len = 0;
   bool max_model_len_lowered = false;
   bool weights_expanded = false;  // quantized weights take more memory here than in their file
