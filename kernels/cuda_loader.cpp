@@ -5,6 +5,7 @@
 #include <string>
 
 #include "cuda/abi.h"
+#include "cuda_loader.h"
 #include "mhub/kernels/backend.h"
 
 namespace mhub::kernels {
@@ -23,6 +24,16 @@ std::string library_path(std::string_view search_path) {
 
 }  // namespace
 
+std::string explain_load_error(const std::string& path, const std::string& error) {
+  constexpr std::string_view kCublas = "libcublasLt.so.", kMissing = ": cannot open shared object file";
+  const size_t end = error.find(kMissing);
+  if (!error.starts_with(kCublas) || end == std::string::npos) return "cannot load " + path + ": " + error;
+  const std::string library = error.substr(0, end), version = library.substr(kCublas.size());
+  return "cannot load " + path + ": " + library + " is missing; install NVIDIA's cuBLAS " + version +
+         " (apt-get install libcublas-" + version + "-0, or any CUDA " + version +
+         " toolkit or container), or name its folder in LD_LIBRARY_PATH";
+}
+
 std::unique_ptr<Backend> load_cuda_backend(const BackendOptions& options, std::string_view search_path,
                                            std::string* why) {
   const auto refuse = [why](std::string reason) -> std::unique_ptr<Backend> {
@@ -37,7 +48,7 @@ std::unique_ptr<Backend> load_cuda_backend(const BackendOptions& options, std::s
     return refuse("no CUDA device: this machine has no NVIDIA driver (libcuda.so.1)");
   // Never closed: CUDA's run-time library does not survive being unloaded.
   void* library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
-  if (library == nullptr) return refuse("cannot load " + path + ": " + dlerror());
+  if (library == nullptr) return refuse(explain_load_error(path, dlerror()));
   const auto open = reinterpret_cast<cuda::OpenBackend*>(dlsym(library, cuda::kOpenBackendSymbol));
   if (open == nullptr) return refuse(path + " is not a back end of this mhub version");
   char reason[cuda::kReasonBytes] = {};

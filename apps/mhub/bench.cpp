@@ -104,6 +104,17 @@ Result<void> bench_served(const Cli& cli, const BenchOptions& options) {
   return {};
 }
 
+// The plan that was made before loading, beside what the driver says afterwards.
+void print_memory(const Cli& cli, const model::MemoryPlan& plan) {
+  if (plan.device_bytes == 0) return;
+  const uint64_t planned = plan.weights_bytes + plan.kv_bytes + plan.workspace_bytes + plan.rope_bytes;
+  const double off = static_cast<double>(plan.device_bytes) / static_cast<double>(planned) - 1;
+  cli.print_line(fmt::format(
+      "memory: {} planned (weights {}, KV cache {}, workspace {}), {} taken as the driver says: {:+.2f} %\n",
+      human_bytes(planned), human_bytes(plan.weights_bytes), human_bytes(plan.kv_bytes),
+      human_bytes(plan.workspace_bytes), human_bytes(plan.device_bytes), 100 * off));
+}
+
 Result<void> bench(const Cli& cli, const BenchOptions& options) {
   if (options.model.starts_with("http://")) return bench_served(cli, options);
   if (options.batches.empty()) return Error{ErrorCode::kUsage, "--batch names no batch", "give at least one", "batch"};
@@ -118,6 +129,8 @@ Result<void> bench(const Cli& cli, const BenchOptions& options) {
               {"load_seconds", load_seconds},
               {"weights_bytes", model->plan().weights_bytes},
               {"kv_bytes", model->plan().kv_bytes},
+              {"workspace_bytes", model->plan().workspace_bytes},
+              {"device_bytes", model->plan().device_bytes},
               {"copy_bytes_per_second", bandwidth},
               {"prompt_tokens", options.prompt_tokens},
               {"decode", Json::array()},
@@ -157,6 +170,7 @@ Result<void> bench(const Cli& cli, const BenchOptions& options) {
   cli.print_line(fmt::format("{} on {}, {}; loaded in {:.2f} s; copies move {}/s\n", options.model,
                              model->plan().device, model->plan().compute, load_seconds,
                              human_bytes(static_cast<uint64_t>(bandwidth))));
+  print_memory(cli, model->plan());
   cli.print_line(
       fmt::format("decode, {} tokens of context\n{}", options.prompt_tokens, decode.text(cli.stdout_is_terminal())));
   if (!options.prefills.empty())

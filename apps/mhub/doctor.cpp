@@ -7,6 +7,7 @@
 #include <fstream>
 
 #include "cli.h"
+#include "gpu_check.h"
 #include "hub_config.h"
 #include "table.h"
 
@@ -17,7 +18,7 @@ namespace {
 using State = hub::Finding::State;
 
 struct DoctorCommand {
-  bool offline = false;
+  bool offline = false, gpu = false;
   std::string speed;
 };
 
@@ -66,6 +67,9 @@ Result<void> doctor(Cli& cli, const DoctorCommand& command) {
   findings.push_back(examine_registry(config));
   findings.push_back(hub::examine_processor(whole_file("/proc/cpuinfo")));
   findings.push_back(examine_driver());
+  if (command.gpu) {
+    for (auto& finding : examine_gpu()) findings.push_back(std::move(finding));
+  }
   if (!command.offline) {
     for (auto& finding : hub::examine_network(config, cli.stop_token())) findings.push_back(std::move(finding));
   }
@@ -99,9 +103,11 @@ void add_doctor(Cli& cli) {
   auto command = std::make_shared<DoctorCommand>();
   CLI::App* app =
       cli.command("doctor", "Try out what mhub needs here: disk, network, clock, certificates, processor, driver",
-                  "  mhub doctor\n  mhub doctor --offline --json\n  mhub doctor --speed Qwen/Qwen2.5-0.5B-Instruct",
+                  "  mhub doctor\n  mhub doctor --offline --json\n  mhub doctor --speed Qwen/Qwen2.5-0.5B-Instruct\n"
+                  "  mhub doctor --offline --gpu",
                   [&cli, command] { return doctor(cli, *command); });
   app->add_flag("--offline", command->offline, "Leave out what needs the network");
+  app->add_flag("--gpu", command->gpu, "Load the CUDA back end and measure the card's copies and products");
   app->add_option("--speed", command->speed, "Measure with up to 16 MiB of this model how fast each of its sources is");
   cli.add_json_flag(app);
 }

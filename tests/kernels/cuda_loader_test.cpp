@@ -3,6 +3,7 @@
 
 #include <fstream>
 
+#include "cuda_loader.h"
 #include "mhub/kernels/backend.h"
 
 namespace mhub::kernels {
@@ -23,6 +24,15 @@ TEST(CudaLoader, SaysWhyAFileIsNoLibrary) {
   const bool no_driver = why == "no CUDA device: this machine has no NVIDIA driver (libcuda.so.1)";
   EXPECT_TRUE(no_driver || why.rfind("cannot load " + path + ": ", 0) == 0) << why;
   EXPECT_EQ(why.find('\n'), std::string::npos);
+}
+
+TEST(CudaLoader, SaysWhatToInstallWhereCublasIsMissing) {
+  EXPECT_EQ(explain_load_error("/opt/mhub/libmhub_cuda.so",
+                               "libcublasLt.so.13: cannot open shared object file: No such "
+                               "file or directory"),
+            "cannot load /opt/mhub/libmhub_cuda.so: libcublasLt.so.13 is missing; install NVIDIA's cuBLAS 13 (apt-get "
+            "install libcublas-13-0, or any CUDA 13 toolkit or container), or name its folder in LD_LIBRARY_PATH");
+  EXPECT_EQ(explain_load_error("/a.so", "/a.so: invalid ELF header"), "cannot load /a.so: /a.so: invalid ELF header");
 }
 
 #ifdef MHUB_CUDA_LIBRARY
