@@ -28,6 +28,7 @@ constexpr size_t kMaxRecentRates = 16;
 constexpr int kGoodToRaiseLimit = 8;  // whole extents before one more connection is tried again
 constexpr auto kDurableInterval = std::chrono::seconds(10);
 constexpr uint64_t kDurableBytes = 1u << 30;
+constexpr auto kLongestPlacing = std::chrono::seconds(1);  // of a run that has failed
 constexpr auto kTick = std::chrono::milliseconds(100);
 
 // Each takes two descriptors.
@@ -83,7 +84,10 @@ Result<TransferResult> Downloader::run(const std::vector<RemoteFile>& files, int
     report_progress();
   }
   cancel_requests(nullptr);  // journals what came
-  if (error_) return *error_;
+  if (error_) {
+    place_what_is_whole();
+    return *error_;
+  }
   for (const RemoteFile& file : files) result_.files.push_back(placed_.at(file.path));
   return std::move(result_);
 }
@@ -414,6 +418,18 @@ void Downloader::place_batch() {
   const bool enough = batch_.size() >= max_open_ / 3;
   if (!enough && !idle && Clock::now() - batch_since_ < kLongestBatchWait) return;
   post_placing(std::exchange(batch_, {}), std::exchange(batch_files_, {}));
+}
+
+// The run has failed; files without a journal that have all their bytes get their names still, so that the next run
+// need not fetch them again.
+void Downloader::place_what_is_whole() {
+  const auto deadline = Clock::now() + kLongestPlacing;
+  const auto is_whole = [](const auto& file) { return file->partial().complete() && !file->partial().journalled(); };
+  while (Clock::now() < deadline && std::any_of(open_.begin(), open_.end(), is_whole)) {
+    queue_.drain();
+    if (!batch_.empty()) post_placing(std::exchange(batch_, {}), std::exchange(batch_files_, {}));
+    transport_.poll(kTick);
+  }
 }
 
 void Downloader::post_placing(std::vector<PartialFile::Verified> batch, std::vector<FileTransfer*> files) {

@@ -66,6 +66,7 @@ class Downloader {
   void on_hashed(FileTransfer& file, const Result<FileDigests>& digests);
   void place(FileTransfer& file, const FileDigests& digests);
   void place_batch();
+  void place_what_is_whole();
   void post_placing(std::vector<PartialFile::Verified> batch, std::vector<FileTransfer*> files);
   void drop_slow_requests();
   void mark_durable();

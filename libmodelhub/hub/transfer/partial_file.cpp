@@ -18,6 +18,8 @@
 namespace mhub::hub {
 namespace {
 
+constexpr uint64_t kSmallestJournalled = 64u << 10;
+
 JournalKey key_of(const RemoteFile& file) {
   return {file.path, file.bytes, file.sha256, file.git_sha1, file.revision};
 }
@@ -28,7 +30,7 @@ std::string partial_stem(const std::string& path) {
   return sha256_hex(path).substr(0, 32);
 }
 
-PartialFile::PartialFile(int directory_fd, const RemoteFile& file, UniqueFd fd, Journal journal)
+PartialFile::PartialFile(int directory_fd, const RemoteFile& file, UniqueFd fd, std::optional<Journal> journal)
     : directory_fd_(directory_fd),
       stem_(partial_stem(file.path)),
       path_(file.path),
@@ -38,13 +40,16 @@ PartialFile::PartialFile(int directory_fd, const RemoteFile& file, UniqueFd fd, 
 
 Result<PartialFile> PartialFile::open(int directory_fd, const RemoteFile& file) {
   const std::string stem = partial_stem(file.path);
-  MHUB_TRY(Journal journal, Journal::open(directory_fd, stem + ".journal", key_of(file)));
+  std::optional<Journal> journal;
+  if (file.bytes >= kSmallestJournalled) {
+    MHUB_TRY(journal, Journal::open(directory_fd, stem + ".journal", key_of(file)));
+  }
   MHUB_TRY(UniqueFd fd, open_beneath(directory_fd, stem + ".part", O_RDWR | O_CREAT, 0644));
   struct stat info {};
   if (fstat(fd.get(), &info) != 0) return disk_error("stat", stem, errno);
   PartialFile partial(directory_fd, file, std::move(fd), std::move(journal));
-  if (static_cast<uint64_t>(info.st_size) == file.bytes) {
-    partial.extents_ = partial.journal_.recovered().extents;
+  if (partial.journal_ && static_cast<uint64_t>(info.st_size) == file.bytes) {
+    partial.extents_ = partial.journal_->recovered().extents;
   } else {
     MHUB_CHECK_OK(partial.discard());
   }
@@ -91,19 +96,20 @@ Result<void> PartialFile::write(uint64_t offset, std::span<const std::byte> byte
 }
 
 Result<void> PartialFile::record(Extent extent) {
-  if (extent.bytes() == 0) return {};
-  return journal_.add_written(extent);
+  if (extent.bytes() == 0 || !journal_) return {};
+  return journal_->add_written(extent);
 }
 
 Result<void> PartialFile::discard() {
   extents_.clear();
   ++generation_;
-  return journal_.add_discard();
+  if (!journal_) return {};
+  return journal_->add_discard();
 }
 
 Result<void> PartialFile::mark_durable(Mark mark) {
-  if (mark.generation != generation_) return {};
-  return journal_.add_durable(mark.written_records);
+  if (mark.generation != generation_ || !journal_) return {};
+  return journal_->add_durable(mark.written_records);
 }
 
 Result<std::vector<registry::FileRecord>> PartialFile::place(const std::vector<Verified>& files, int target_fd) {
@@ -137,7 +143,7 @@ Result<std::vector<registry::FileRecord>> PartialFile::place(const std::vector<V
     record.git_sha1 = verified.digests.git_sha1;
     record.extents = verified.digests.extents;
     record.verified_at = timestamp_now();
-    MHUB_CHECK_OK(verified.file->journal_.add_placed(record));
+    if (verified.file->journal_) MHUB_CHECK_OK(verified.file->journal_->add_placed(record));
     records.push_back(std::move(record));
   }
   return records;
@@ -145,7 +151,7 @@ Result<std::vector<registry::FileRecord>> PartialFile::place(const std::vector<V
 
 void PartialFile::remove() {
   unlinkat(directory_fd_, (stem_ + ".part").c_str(), 0);
-  unlinkat(directory_fd_, (stem_ + ".journal").c_str(), 0);
+  if (journal_) unlinkat(directory_fd_, (stem_ + ".journal").c_str(), 0);
 }
 
 }  // namespace mhub::hub

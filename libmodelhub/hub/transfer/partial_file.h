@@ -17,7 +17,8 @@
 
 namespace mhub::hub {
 
-// A file on its way: preallocated at full size, written in place, its extents journalled. Owned by the loop thread;
+// A file on its way: preallocated at full size, written in place, its extents journalled. The smallest have no journal:
+// fetching them again costs less than making, writing and removing a second file for each. Owned by the loop thread;
 // sync() and place() may run on another thread while the loop leaves the file alone.
 class PartialFile {
  public:
@@ -28,6 +29,7 @@ class PartialFile {
 
   int fd() const { return fd_.get(); }
   const ExtentSet& extents() const { return extents_; }
+  bool journalled() const { return journal_.has_value(); }
   bool complete() const { return extents_.bytes() == bytes_; }
 
   Result<void> write(uint64_t offset, std::span<const std::byte> bytes);
@@ -37,7 +39,7 @@ class PartialFile {
   struct Mark {
     uint64_t generation = 0, written_records = 0;
   };
-  Mark mark() const { return {generation_, journal_.written_records()}; }
+  Mark mark() const { return {generation_, journal_ ? journal_->written_records() : 0}; }
   Result<void> mark_durable(Mark mark);
 
   // A file whose bytes were verified, and its hashes.
@@ -52,14 +54,14 @@ class PartialFile {
   void remove();
 
  private:
-  PartialFile(int directory_fd, const RemoteFile& file, UniqueFd fd, Journal journal);
+  PartialFile(int directory_fd, const RemoteFile& file, UniqueFd fd, std::optional<Journal> journal);
   Result<void> preallocate();
 
   int directory_fd_;
   std::string stem_, path_;
   uint64_t bytes_;
   UniqueFd fd_;
-  Journal journal_;
+  std::optional<Journal> journal_;
   ExtentSet extents_;
   uint64_t generation_ = 0;  // counts discards
 };
