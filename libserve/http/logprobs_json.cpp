@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <unordered_set>
 
 namespace mhub::http {
 namespace {
@@ -18,6 +19,11 @@ OrderedJson bytes_of(const std::string& text) {
   OrderedJson bytes = OrderedJson::array();
   for (const char c : text) bytes.push_back(static_cast<unsigned char>(c));
   return bytes;
+}
+
+// Adds a member whose name is known to be new: looking it up would make whole vocabularies quadratic.
+void add_new(OrderedJson& object, std::string name, OrderedJson value) {
+  object.get_ref<OrderedJson::object_t&>().emplace_back(std::move(name), std::move(value));
 }
 
 }  // namespace
@@ -49,8 +55,8 @@ OrderedJson LogprobsJson::prompt_entries(const std::vector<PositionLogprobs>& po
   for (const auto& position : positions) {
     OrderedJson entry = OrderedJson::object();
     const auto add = [&](const model::TokenLogprob& token) {
-      entry[std::to_string(token.token)] = {
-          {"logprob", shown(token.logprob)}, {"rank", token.rank}, {"decoded_token", token_string(token.token)}};
+      add_new(entry, std::to_string(token.token),
+              {{"logprob", shown(token.logprob)}, {"rank", token.rank}, {"decoded_token", token_string(token.token)}});
     };
     add(position.chosen);
     for (const auto& token : position.top) {
@@ -74,11 +80,12 @@ void LogprobsJson::append(TokenId token, const PositionLogprobs* position, int32
   }
   to.token_logprobs.push_back(shown(position->chosen.logprob));
   OrderedJson likeliest = OrderedJson::object();
-  likeliest[text] = shown(position->chosen.logprob);
+  std::unordered_set<std::string> names = {text};
+  add_new(likeliest, text, shown(position->chosen.logprob));
   for (size_t i = 0; i < position->top.size() && i < static_cast<size_t>(top); ++i) {
     const auto& other = position->top[i];
-    const std::string name = token_string(other.token);
-    if (!likeliest.contains(name)) likeliest[name] = shown(other.logprob);
+    std::string name = token_string(other.token);
+    if (names.insert(name).second) add_new(likeliest, std::move(name), shown(other.logprob));
   }
   to.top_logprobs.push_back(std::move(likeliest));
 }

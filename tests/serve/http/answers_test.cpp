@@ -88,6 +88,24 @@ TEST(Answers, TheModelsGenerationConfigIsTheDefault) {
   EXPECT_EQ(requests[1].params.max_tokens, 3);
 }
 
+TEST(Answers, LogprobsOfAWholeVocabulary) {  // in the square of their number it would take minutes
+  constexpr int kTokens = 60'000;
+  const Api api(
+      [](const engine::GenerationRequest&) {
+        auto deltas = FakeGenerator::tokens({1}, engine::FinishReason::kLength);
+        std::vector<model::TokenLogprob> top;
+        for (int token = 0; token < kTokens; ++token) top.push_back({token, -1.0f, token + 1});
+        deltas.front().logprobs = {{{1, -1.0f, 2}, top}};
+        deltas.front().prompt_logprobs = {{{2, -1.0f, 3}, top}};
+        return deltas;
+      },
+      {}, true, false);
+  const Reply reply = api.post("/v1/completions", {{"prompt", {1, 2}}, {"logprobs", 1}, {"prompt_logprobs", 1}});
+  ASSERT_EQ(reply.status, 200) << reply.body;
+  EXPECT_EQ(reply.json["choices"][0]["logprobs"]["top_logprobs"][0].size(), kTokens);
+  EXPECT_EQ(reply.json["choices"][0]["prompt_logprobs"][1].size(), kTokens);
+}
+
 TEST(Answers, EverySamplingOptionReachesTheEngine) {
   http::HttpConfig config;
   config.max_logprobs = -1;
