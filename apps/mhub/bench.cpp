@@ -79,7 +79,8 @@ Result<void> bench_served(const Cli& cli, const BenchOptions& options) {
   MHUB_TRY(const ServedTimes times, measure_served(load, cli.stop_token()));
   const double rate = static_cast<double>(times.output_tokens) / times.seconds;
   if (cli.json()) {
-    cli.print_json({{"url", load.url},
+    cli.print_json({{"event", "summary"},
+                    {"url", load.url},
                     {"model", times.model},
                     {"requests", load.requests},
                     {"concurrency", load.concurrency},
@@ -123,7 +124,8 @@ Result<void> bench(const Cli& cli, const BenchOptions& options) {
   MHUB_TRY(const auto model, load(options, &bandwidth));
   const double load_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
   StepBench bench(*model, options.prompt_tokens);
-  Json result{{"model", options.model},
+  Json result{{"event", "summary"},
+              {"model", options.model},
               {"device", model->plan().device},
               {"compute", model->plan().compute},
               {"load_seconds", load_seconds},
@@ -135,6 +137,14 @@ Result<void> bench(const Cli& cli, const BenchOptions& options) {
               {"prompt_tokens", options.prompt_tokens},
               {"decode", Json::array()},
               {"prefill", Json::array()}};
+  // Each measurement is an event of its own, and a row of the summary.
+  const auto add = [&](const char* kind, const Json& row) {
+    result[kind].push_back(row);
+    if (!cli.json()) return;
+    Json event{{"event", kind}};
+    event.update(row);
+    cli.print_json(event);
+  };
   Table decode({{"BATCH", true},
                 {"MEDIAN MS", true},
                 {"P99 MS", true},
@@ -145,11 +155,11 @@ Result<void> bench(const Cli& cli, const BenchOptions& options) {
     if (cli.stop_token().stop_requested()) return Error{ErrorCode::kInterrupted, "interrupted", "", ""};
     MHUB_TRY(const StepTimes times, bench.decode(batch, options.steps));
     const double floor = bandwidth > 0 ? static_cast<double>(times.bytes_read) / bandwidth : 0;
-    result["decode"].push_back({{"batch", batch},
-                                {"median_seconds", times.median},
-                                {"p99_seconds", times.p99},
-                                {"bytes_read", times.bytes_read},
-                                {"floor_seconds", floor}});
+    add("decode", {{"batch", batch},
+                   {"median_seconds", times.median},
+                   {"p99_seconds", times.p99},
+                   {"bytes_read", times.bytes_read},
+                   {"floor_seconds", floor}});
     decode.add({std::to_string(batch), milliseconds(times.median), milliseconds(times.p99),
                 fmt::format("{:.0f}", static_cast<double>(batch) / times.median), milliseconds(floor),
                 fmt::format("{:.2f}", times.median / floor)});
@@ -159,7 +169,7 @@ Result<void> bench(const Cli& cli, const BenchOptions& options) {
     if (cli.stop_token().stop_requested()) return Error{ErrorCode::kInterrupted, "interrupted", "", ""};
     if (tokens == 0) continue;
     MHUB_TRY(const double seconds, bench.prefill(tokens, options.max_num_batched_tokens));
-    result["prefill"].push_back({{"tokens", tokens}, {"median_seconds", seconds}});
+    add("prefill", {{"tokens", tokens}, {"median_seconds", seconds}});
     prefill.add(
         {std::to_string(tokens), milliseconds(seconds), fmt::format("{:.0f}", static_cast<double>(tokens) / seconds)});
   }

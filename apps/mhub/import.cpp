@@ -58,7 +58,8 @@ void add_import(Cli& cli) {
   command
       ->add_option("PATH", options->path,
                    "Directory or GGUF file (linked, not copied, where the disk allows), or a bundle of `mhub export`")
-      ->required();
+      ->required()
+      ->check(CLI::ExistingPath);
   command->add_option("--name", options->name, "Name in the registry, NAME meaning local/NAME; absent: from the path");
   cli.add_json_flag(command);
 }

@@ -254,8 +254,9 @@ void add_quantize(Cli& cli) {
   auto* name = command->add_option("--name", options->name, "Name in the registry, NAME meaning local/NAME");
   command->add_option("--output", options->output, "Write to this new directory instead of the store (registered too)")
       ->excludes(name);
-  command->add_option("--eval-text", options->eval_text,
-                      "UTF-8 text to measure on; absent: the text that ships with mhub");
+  command
+      ->add_option("--eval-text", options->eval_text, "UTF-8 text to measure on; absent: the text that ships with mhub")
+      ->check(CLI::ExistingFile);
   command->add_option("--eval-context", options->eval_context,
                       "Tokens per window, default 1024 or the model's own limit");
   cli.add_json_flag(command);

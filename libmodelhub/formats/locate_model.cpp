@@ -101,7 +101,11 @@ Result<ModelLocation> locate_model(const fs::path& path) {
   std::error_code ec;
   const auto status = fs::status(path, ec);
   if (status.type() == fs::file_type::directory) return locate_in_directory(path);
-  if (status.type() == fs::file_type::not_found) return bad_model(path, "no such file or directory");
+  if (status.type() == fs::file_type::not_found) {
+    return Error{ErrorCode::kModelNotFound,
+                 fmt::format("reading {}: no such file or directory", printable(path.string(), 1024)), "check the path",
+                 ""};
+  }
   return locate_file(path);
 }
 

@@ -37,6 +37,7 @@ TEST_F(Cli, WrongUseIsOneLineAndExit2) {
   EXPECT_THAT(fails({"du", "more"}, 2), HasSubstr("du takes no argument more"));
   EXPECT_THAT(fails({"show"}, 2), HasSubstr("MODEL"));
   fails({"import", gguf_model().string(), "--name", "a/b/c"}, 2);
+  EXPECT_THAT(fails({"import", (dir_ / "absent").string()}, 2), HasSubstr("PATH: Path does not exist"));
   EXPECT_EQ(fails_json({"show"}, 2), "usage");
 }
 

@@ -36,7 +36,13 @@ TEST_F(Locate, Directories) {
   EXPECT_EQ(locate_model(dir.path())->path, dir.path());
   std::filesystem::remove(dir / "config.json");
   refused(dir.path(), "config.json is missing");
-  refused(dir / "absent", "no such file or directory");
+}
+
+TEST_F(Locate, WhatIsNotThereIsNoBadModel) {
+  const auto found = locate_model(dir / "absent");
+  ASSERT_FALSE(found);
+  EXPECT_EQ(found.error().code, ErrorCode::kModelNotFound);
+  EXPECT_NE(found.error().message.find("absent: no such file or directory"), std::string::npos);
 }
 
 TEST_F(Locate, DirectoryWithGguf) {

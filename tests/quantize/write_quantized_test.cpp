@@ -196,7 +196,7 @@ TEST_F(WriteQuantized, RefusalsLeaveNothingBehind) {
   refused(source(), {.bits = 4, .group_size = 128}, ErrorCode::kUsage,
           "--group-size 128 does not divide the 64 columns of");
   refused(source(), {.bits = 5, .group_size = 32}, ErrorCode::kUsage, "--bits 5");
-  refused(dir / "nothing", {}, ErrorCode::kBadModel, "no such file");
+  refused(dir / "nothing", {}, ErrorCode::kModelNotFound, "no such file");
   EXPECT_EQ(*default_group_size(source()), 64);
 
   auto broken = model;
