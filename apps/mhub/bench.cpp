@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "cli.h"
+#include "engine_options.h"
 #include "hub_config.h"
 #include "mhub/base/bytes.h"
 #include "mhub/formats/model_config.h"
@@ -21,8 +22,9 @@ namespace {
 struct BenchOptions {
   std::string model, device = "auto", dtype = "auto", load_format = "auto";
   std::vector<int64_t> batches = {1, 8, 32, 64, 128, 256}, prefills = {1024, 4096};
-  int64_t prompt_tokens = 1024, steps = 64, block_size = 16, max_num_batched_tokens = 8192;
-  double gpu_memory_utilization = 0.9;
+  int64_t prompt_tokens = 1024, steps = 64, max_num_batched_tokens = 8192;
+  int64_t block_size = model::kBlockSize.standard;
+  double gpu_memory_utilization = model::kGpuMemoryUtilization.standard;
   int num_threads = 0;
   ServedLoad served;
 };
@@ -203,7 +205,7 @@ void add_bench(Cli& cli) {
       ->required();
   command->add_option("--batch", options->batches, "Sequences that decode together")
       ->delimiter(',')
-      ->check(CLI::Range(1, 4096))
+      ->check(CLI::Range(model::kMaxNumSeqs.smallest, model::kMaxNumSeqs.largest))
       ->capture_default_str();
   command->add_option("--prefill", options->prefills, "Prompt lengths to time; 0 = none")
       ->delimiter(',')
@@ -216,29 +218,8 @@ void add_bench(Cli& cli) {
   command->add_option("--steps", options->steps, "Steps timed per batch")
       ->check(CLI::Range(4, 100000))
       ->capture_default_str();
-  command->add_option("--max-num-batched-tokens", options->max_num_batched_tokens, "Tokens computed in one step")
-      ->check(CLI::Range(1, 1 << 20))
-      ->capture_default_str();
-  command->add_option("--block-size", options->block_size, "Tokens of a KV block")
-      ->check(CLI::IsMember({8, 16, 32, 64, 128}))
-      ->capture_default_str();
-  command
-      ->add_option("--gpu-memory-utilization", options->gpu_memory_utilization,
-                   "Share of the device's memory for weights and KV cache")
-      ->check(CLI::Range(0.01, 1.0))
-      ->capture_default_str();
-  command->add_option("--dtype", options->dtype, "As in `mhub serve`")
-      ->check(CLI::IsMember({"auto", "half", "float16", "bfloat16", "float", "float32"}))
-      ->capture_default_str();
-  command->add_option("--device", options->device, "Where to compute")
-      ->check(CLI::IsMember({"auto", "cpu", "cuda"}))
-      ->capture_default_str();
-  command->add_option("--load-format", options->load_format, "dummy = random weights")
-      ->check(CLI::IsMember({"auto", "dummy"}))
-      ->capture_default_str();
-  command->add_option("--threads", options->num_threads, "CPU threads; 0 = one per physical core")
-      ->check(CLI::Range(0, 1024))
-      ->capture_default_str();
+  add_engine_options(*command, {options->max_num_batched_tokens, options->block_size, options->gpu_memory_utilization,
+                                options->dtype, options->device, options->load_format, options->num_threads});
   ServedLoad& served = options->served;
   command->add_option("--requests", served.requests, "Server: streamed completions to ask for")
       ->check(CLI::Range(1, 1 << 20))

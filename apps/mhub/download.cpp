@@ -171,18 +171,24 @@ void add_download(Cli& cli) {
       ->capture_default_str()
       ->check(CLI::IsMember({"hf", "modelscope", "plain"}));
   app->add_option("--token", options.token, "Access token; else MODELSCOPE_API_TOKEN or HF_TOKEN, for its hub only");
-  app->add_option("--max-workers", command->max_workers, "Connections over all files together; default 8")
+  const hub::HubConfig standard;
+  app->add_option("--max-workers", command->max_workers,
+                  fmt::format("Connections over all files together; default {}", standard.max_workers))
       ->envname("MHUB_MAX_WORKERS")
-      ->check(CLI::Range(1, 64));
-  app->add_option("--timeout", command->timeout, "Seconds to connect; default 15")
+      ->check(CLI::Range(kMaxWorkers.smallest, kMaxWorkers.largest));
+  app->add_option("--timeout", command->timeout,
+                  fmt::format("Seconds to connect; default {}", standard.connect_timeout_seconds))
       ->envname("MHUB_TIMEOUT")
-      ->check(CLI::Range(0.01, 3600.0));
-  app->add_option("--stall-timeout", command->stall_timeout, "Seconds below 1 KiB/s that end a connection; default 30")
+      ->check(CLI::Range(kPatienceSeconds.smallest, kPatienceSeconds.largest));
+  app->add_option(
+         "--stall-timeout", command->stall_timeout,
+         fmt::format("Seconds below 1 KiB/s that end a connection; default {}", standard.stall_timeout_seconds))
       ->envname("MHUB_STALL_TIMEOUT")
-      ->check(CLI::Range(0.01, 3600.0));
-  app->add_option("--retries", command->retries, "Tries again per part without progress; default 8")
+      ->check(CLI::Range(kPatienceSeconds.smallest, kPatienceSeconds.largest));
+  app->add_option("--retries", command->retries,
+                  fmt::format("Tries again per part without progress; default {}", standard.retries))
       ->envname("MHUB_RETRIES")
-      ->check(CLI::Range(0, 1000));
+      ->check(CLI::Range(kRetries.smallest, kRetries.largest));
   app->add_option("--limit-rate", command->limit_rate,
                   "Bytes a second over all connections, like 20M; default no limit")
       ->envname("MHUB_LIMIT_RATE");

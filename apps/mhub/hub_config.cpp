@@ -11,18 +11,21 @@
 namespace mhub::apps {
 namespace {
 
+constexpr OptionRange<double> kWaitSeconds{0, 3600};
+
 Error bad_value(const char* name, const std::string& value, const std::string& what) {
   return {ErrorCode::kUsage, fmt::format("read {}='{}': {}", name, printable(value), what), "correct or unset it", ""};
 }
 
 template <typename T>
-Result<T> number(const Environment& environment, const char* name, T absent, T smallest, T largest) {
+Result<T> number(const Environment& environment, const char* name, T absent, const OptionRange<T>& range) {
   const std::string text = environment(name);
   if (text.empty()) return absent;
   T value{};
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size() || !(value >= smallest && value <= largest)) {
-    return bad_value(name, text, fmt::format("not a number from {} to {}", smallest, largest));
+  if (error != std::errc() || end != text.data() + text.size() ||
+      !(value >= range.smallest && value <= range.largest)) {
+    return bad_value(name, text, fmt::format("not a number from {} to {}", range.smallest, range.largest));
   }
   return value;
 }
@@ -90,14 +93,14 @@ Result<hub::HubConfig> hub_config_from(const Environment& environment) {
   MHUB_CHECK_OK(endpoints(environment, "HF_ENDPOINT", config.huggingface_endpoint, config.more_huggingface_endpoints));
   config.modelscope_token = environment("MODELSCOPE_API_TOKEN");
   config.huggingface_token = environment("HF_TOKEN");
-  MHUB_TRY(config.max_workers, number(environment, "MHUB_MAX_WORKERS", config.max_workers, 1, 64));
+  MHUB_TRY(config.max_workers, number(environment, "MHUB_MAX_WORKERS", config.max_workers, kMaxWorkers));
   MHUB_TRY(config.connect_timeout_seconds,
-           number(environment, "MHUB_TIMEOUT", config.connect_timeout_seconds, 0.01, 3600.0));
+           number(environment, "MHUB_TIMEOUT", config.connect_timeout_seconds, kPatienceSeconds));
   MHUB_TRY(config.stall_timeout_seconds,
-           number(environment, "MHUB_STALL_TIMEOUT", config.stall_timeout_seconds, 0.01, 3600.0));
-  MHUB_TRY(config.retries, number(environment, "MHUB_RETRIES", config.retries, 0, 1000));
+           number(environment, "MHUB_STALL_TIMEOUT", config.stall_timeout_seconds, kPatienceSeconds));
+  MHUB_TRY(config.retries, number(environment, "MHUB_RETRIES", config.retries, kRetries));
   MHUB_TRY(config.retry_delay_seconds,
-           number(environment, "MHUB_RETRY_DELAY", config.retry_delay_seconds, 0.0, 3600.0));
+           number(environment, "MHUB_RETRY_DELAY", config.retry_delay_seconds, kWaitSeconds));
   for (const char* name : {"REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"}) {
     if (const std::string file = environment(name); !file.empty()) config.ca_file = file;
   }
@@ -112,7 +115,7 @@ Result<hub::HubConfig> hub_config_from(const Environment& environment) {
   config.https_proxy = first_of({"https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"});
   config.no_proxy = first_of({"no_proxy", "NO_PROXY"});
   MHUB_TRY(config.registry_timeout_seconds,
-           number(environment, "MHUB_REGISTRY_TIMEOUT", config.registry_timeout_seconds, 0.0, 3600.0));
+           number(environment, "MHUB_REGISTRY_TIMEOUT", config.registry_timeout_seconds, kWaitSeconds));
   return config;
 }
 

@@ -9,6 +9,14 @@
 
 namespace mhub::apps {
 
+// What the options of a transfer may be, on the command line as in the environment. Their defaults are HubConfig's.
+template <class T>
+struct OptionRange {
+  T smallest, largest;
+};
+inline constexpr OptionRange<int> kMaxWorkers{1, 64}, kRetries{0, 1000};
+inline constexpr OptionRange<double> kPatienceSeconds{0.01, 3600};
+
 using Environment = std::function<std::string(const char* name)>;  // "" when unset
 
 // HubConfig from environment variables, defaults where unset. kUsage names the variable that cannot be read.

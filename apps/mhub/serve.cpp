@@ -9,6 +9,7 @@
 #include <mutex>
 
 #include "cli.h"
+#include "engine_options.h"
 #include "hub_config.h"
 #include "mhub/base/bytes.h"
 #include "mhub/engine/engine.h"
@@ -252,31 +253,16 @@ void add_http_options(CLI::App& command, ServeOptions& options) {
       ->check(CLI::IsMember({"trace", "debug", "info", "warning", "error", "off"}));
 }
 
-void add_engine_options(CLI::App& command, ServeOptions& options) {
+void add_scheduling_options(CLI::App& command, ServeOptions& options) {
   auto& engine = options.engine;
-  command
-      .add_option("--dtype", engine.dtype, "auto = the fast path; float32 = the mode that is compared with references")
-      ->capture_default_str()
-      ->check(CLI::IsMember({"auto", "half", "float16", "bfloat16", "float", "float32"}));
   command
       .add_option("--max-model-len", options.max_model_len, "Tokens of prompt and answer together: 8192, 8k, 8K, auto")
       ->capture_default_str();
   command.add_option("--max-num-seqs", engine.max_num_seqs, "Sequences computed together")
       ->capture_default_str()
-      ->check(CLI::Range(1, 4096));
-  command.add_option("--max-num-batched-tokens", engine.max_num_batched_tokens, "Tokens computed in one step")
-      ->capture_default_str()
-      ->check(CLI::Range(1, 1 << 20));
-  command
-      .add_option("--gpu-memory-utilization", engine.gpu_memory_utilization,
-                  "Share of the device's memory for weights and KV cache")
-      ->capture_default_str()
-      ->check(CLI::Range(0.01, 1.0));
+      ->check(CLI::Range(model::kMaxNumSeqs.smallest, model::kMaxNumSeqs.largest));
   command.add_option("--kv-cache-memory-bytes", options.kv_cache_memory_bytes,
                      "Size of the KV cache, e.g. 2G or 512Mi");
-  command.add_option("--block-size", engine.block_size, "Tokens of a KV block")
-      ->capture_default_str()
-      ->check(CLI::IsMember({8, 16, 32, 64, 128}));
   command.add_flag("--no-enable-prefix-caching", options.no_prefix_caching, "Do not share blocks between requests");
   command
       .add_option("--scheduling-policy", engine.scheduling_policy,
@@ -290,20 +276,11 @@ void add_engine_options(CLI::App& command, ServeOptions& options) {
       .add_option("--tensor-parallel-size", options.tensor_parallel_size,
                   "Devices that share the model (1 in this build)")
       ->capture_default_str();
-  command.add_option("--device", engine.device, "Where to compute")
-      ->capture_default_str()
-      ->check(CLI::IsMember({"auto", "cpu", "cuda"}));
-  command.add_option("--load-format", engine.load_format, "dummy = random weights")
-      ->capture_default_str()
-      ->check(CLI::IsMember({"auto", "dummy"}));
   command
       .add_flag("--batch-invariant", engine.batch_invariant,
                 "Answers do not depend on what is computed beside them; slower, on CUDA only")
       ->envname("MHUB_BATCH_INVARIANT");
   command.add_option("--seed", engine.seed, "Seed of dummy weights")->capture_default_str();
-  command.add_option("--threads", engine.num_threads, "CPU threads; 0 = one per physical core")
-      ->capture_default_str()
-      ->check(CLI::Range(0, 1024));
 }
 
 }  // namespace
@@ -317,7 +294,10 @@ void add_serve(Cli& cli) {
                                   [&cli, options] { return serve(cli, *options); });
   command->add_option("MODEL", options->model, "Installed model, directory or GGUF file")->required();
   add_http_options(*command, *options);
-  add_engine_options(*command, *options);
+  add_scheduling_options(*command, *options);
+  auto& engine = options->engine;
+  add_engine_options(*command, {engine.max_num_batched_tokens, engine.block_size, engine.gpu_memory_utilization,
+                                engine.dtype, engine.device, engine.load_format, engine.num_threads});
 }
 
 }  // namespace mhub::apps

@@ -81,12 +81,6 @@ ModelInfo describe(const model::LoadedModel& model, const std::string& why_cpu) 
 Result<LoadedEngine> load_engine(const EngineConfig& config) {
   MHUB_TRY(const auto load_format, parse_load_format(config.load_format));
   MHUB_TRY(const auto policy, parse_policy(config.scheduling_policy));
-  if (config.block_size < 1 || config.max_num_seqs < 1 || config.max_num_batched_tokens < 1) {
-    return Error{ErrorCode::kUsage,
-                 fmt::format("block size {}, max-num-seqs {} and max-num-batched-tokens {} must be at least 1",
-                             config.block_size, config.max_num_seqs, config.max_num_batched_tokens),
-                 "leave them out to get the defaults", ""};
-  }
   kernels::BackendOptions backend_options;
   MHUB_TRY(backend_options.compute, model::compute_for_dtype(config.dtype));
   backend_options.half_dtype = model::half_dtype(config.dtype);

@@ -13,8 +13,12 @@ namespace {
 constexpr uint64_t kCpuDefaultKvBytes = 4ull << 30;  // without --kv-cache-memory-bytes a CPU pool stays below this
 constexpr int64_t kMaxSlots = int64_t{1} << 31;      // slot_mapping is int32
 
-Error usage(std::string message, std::string hint, std::string param) {
-  return {ErrorCode::kUsage, std::move(message), std::move(hint), std::move(param)};
+template <class T>
+Result<void> check(const char* name, T value, const OptionLimits<T>& limits) {
+  if (limits.allows(value)) return {};
+  return Error{ErrorCode::kUsage,
+               fmt::format("{} {} is not from {} to {}", name, value, limits.smallest, limits.largest),
+               fmt::format("leave it out to get {}", limits.standard), name};
 }
 
 int64_t blocks_for(int64_t tokens, int64_t block_size) {
@@ -22,24 +26,15 @@ int64_t blocks_for(int64_t tokens, int64_t block_size) {
 }
 
 Result<void> check_options(const RunnerOptions& o, const MemoryDemand& demand) {
-  if (o.block_size < 1 || o.block_size > 1024)
-    return usage(fmt::format("block_size {} is not from 1 to 1024", o.block_size), "16 is a good --block-size",
-                 "block_size");
-  if (o.max_num_seqs < 1 || o.max_num_seqs > 65536)
-    return usage(fmt::format("max_num_seqs {} is not from 1 to 65536", o.max_num_seqs), "give another --max-num-seqs",
-                 "max_num_seqs");
-  if (o.max_num_batched_tokens < 1 || o.max_num_batched_tokens > 1 << 20) {
-    return usage(fmt::format("max_num_batched_tokens {} is not from 1 to 1048576", o.max_num_batched_tokens),
-                 "give another --max-num-batched-tokens", "max_num_batched_tokens");
-  }
-  if (!(o.gpu_memory_utilization > 0 && o.gpu_memory_utilization <= 1)) {
-    return usage(fmt::format("gpu_memory_utilization {} is not above 0 and at most 1", o.gpu_memory_utilization),
-                 "give a share such as 0.9", "gpu_memory_utilization");
-  }
+  MHUB_CHECK_OK(check("block_size", o.block_size, kBlockSize));
+  MHUB_CHECK_OK(check("max_num_seqs", o.max_num_seqs, kMaxNumSeqs));
+  MHUB_CHECK_OK(check("max_num_batched_tokens", o.max_num_batched_tokens, kMaxNumBatchedTokens));
+  MHUB_CHECK_OK(check("gpu_memory_utilization", o.gpu_memory_utilization, kGpuMemoryUtilization));
   if (o.max_model_len < 0 || o.max_model_len > demand.longest_len) {
-    return usage(fmt::format("max_model_len {} is not from 1 to the {} positions of this model", o.max_model_len,
+    return Error{ErrorCode::kUsage,
+                 fmt::format("max_model_len {} is not from 1 to the {} positions of this model", o.max_model_len,
                              demand.longest_len),
-                 "give a smaller --max-model-len or leave it out", "max_model_len");
+                 "give a smaller --max-model-len or leave it out", "max_model_len"};
   }
   return {};
 }

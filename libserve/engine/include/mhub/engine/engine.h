@@ -19,11 +19,11 @@ struct EngineConfig {
   std::string dtype = "auto";
   std::string load_format = "auto";
   int64_t max_model_len = 0;
-  int64_t max_num_seqs = 256;
-  int64_t max_num_batched_tokens = 2048;
-  int64_t block_size = 16;
+  int64_t max_num_seqs = model::kMaxNumSeqs.standard;
+  int64_t max_num_batched_tokens = model::kMaxNumBatchedTokens.standard;
+  int64_t block_size = model::kBlockSize.standard;
   bool enable_prefix_caching = true;
-  double gpu_memory_utilization = 0.9;
+  double gpu_memory_utilization = model::kGpuMemoryUtilization.standard;
   uint64_t kv_cache_memory_bytes = 0;
   std::string scheduling_policy = "fcfs";  // fcfs | priority (a request's priority, then its arrival)
   uint64_t seed = 0;

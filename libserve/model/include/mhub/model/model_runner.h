@@ -13,6 +13,7 @@
 #include "mhub/base/result.h"
 #include "mhub/formats/model_config.h"
 #include "mhub/kernels/backend.h"
+#include "mhub/model/option_limits.h"
 #include "mhub/model/sampling_params.h"
 
 namespace mhub::model {
@@ -76,13 +77,14 @@ struct RunnerOptions {
   std::filesystem::path model;  // directory or GGUF file
   LoadFormat load_format = LoadFormat::kAuto;
   std::string dtype = "auto";  // auto|half|float16|bfloat16|float|float32
-  int64_t block_size = 16;
+  int64_t block_size = kBlockSize.standard;
   int64_t max_model_len = 0;  // 0 = the model's own, lowered to what the KV pool holds
-  int64_t max_num_seqs = 256;
-  int64_t max_num_batched_tokens = 2048;
-  uint64_t kv_cache_memory_bytes = 0;   // 0 = from gpu_memory_utilization
-  double gpu_memory_utilization = 0.9;  // share of device memory for weights + workspace + KV
-  uint64_t seed = 0;                    // of dummy weights
+  int64_t max_num_seqs = kMaxNumSeqs.standard;
+  int64_t max_num_batched_tokens = kMaxNumBatchedTokens.standard;
+  uint64_t kv_cache_memory_bytes = 0;  // 0 = from gpu_memory_utilization
+  // Share of device memory for weights + workspace + KV.
+  double gpu_memory_utilization = kGpuMemoryUtilization.standard;
+  uint64_t seed = 0;          // of dummy weights
   int64_t sampled_vocab = 0;  // ids below it may be sampled and reported (config.vocab_size is padded); 0 = all
 };
 
