@@ -25,8 +25,11 @@ Result<std::optional<hub::TensorListing>> local_listing(const InspectCommand& co
   if (!command.file.empty()) return none;
   MHUB_TRY(const auto library, open_library());
   const auto found = library->find(command.model);
-  if (!found && found.error().code == ErrorCode::kModelNotFound) return none;
-  if (!found) return found.error();
+  if (!found) {
+    const bool may_be_on_a_hub = found.error().code == ErrorCode::kModelNotFound && hub::ModelRef::parse(command.model);
+    if (may_be_on_a_hub) return none;
+    return found.error();
+  }
   MHUB_TRY(hub::TensorListing listing, hub::list_local_tensors(found->path));
   return std::optional(std::move(listing));
 }

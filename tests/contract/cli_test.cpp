@@ -161,6 +161,7 @@ TEST_F(Cli, UnknownModelsAreExit6) {
     EXPECT_EQ(fails_json({command, "org/unknown"}, 6), "model_not_found");
     fails({command, (dir_ / "no-such.gguf").string()}, 6);
   }
+  EXPECT_THAT(fails({"inspect", "./no-such"}, 6), HasSubstr("no such file"));
 }
 
 TEST_F(Cli, BadModelsAreExit7AndLeaveNothing) {
