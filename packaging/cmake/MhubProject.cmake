@@ -21,6 +21,8 @@ target_compile_options(mhub_options INTERFACE -Wall -Wextra -Wpedantic -Wshadow 
                                               -fstack-protector-strong)
 # GCC 12 at -O3 warns of overlapping copies in std::string that are not there (GCC bug 105651).
 target_compile_options(mhub_options INTERFACE $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict>)
+# What users get does not name the folder that it was built in: two clones give the same bytes.
+add_compile_options("$<$<AND:$<COMPILE_LANGUAGE:CXX>,$<CONFIG:Release>>:-ffile-prefix-map=${PROJECT_SOURCE_DIR}/=>")
 option(MHUB_WERROR "Warnings are errors (the development presets; a user's compiler may know other warnings)" OFF)
 if(MHUB_WERROR)
   target_compile_options(mhub_options INTERFACE -Werror)
