@@ -322,6 +322,31 @@ TEST_F(Rebuild, MakesTheSameRowsFromManifestsWithoutReadingFiles) {
   EXPECT_EQ(repaired("ms:org/name").bytes_kept, kLarge - (4u << 20)) << "extent hashes came back too";
 }
 
+TEST_F(Rebuild, DatasetsComeBackAndGcLeavesThem) {
+  hub_.set_file("model.bin", random_bytes(300'000, 7));
+  DownloadOptions dataset = from(Source::kHuggingFace);
+  dataset.repo_type = RepoType::kDataset;
+  const auto done = download(dataset);
+  ASSERT_TRUE(done) << done.error().one_line();
+  EXPECT_THAT(collected().removed, IsEmpty());
+  ASSERT_TRUE(fs::exists(done->path / "model.bin")) << "what is registered stays";
+  for (const bool with_manifest : {true, false}) {
+    library_.reset();
+    fs::remove(config_.home / "registry.db");
+    if (!with_manifest) fs::remove_all(config_.home / "manifests");
+    const auto report = rebuild_registry(config_, {});
+    ASSERT_TRUE(report) << report.error().one_line();
+    EXPECT_EQ(report->from_manifest + report->hashed, 1u);
+    reopen();
+    const auto found = library_->list();
+    ASSERT_EQ(found->size(), 1u);
+    EXPECT_EQ(found->front().name, "datasets/org/name");
+    EXPECT_EQ(found->front().path, done->path.string());
+    EXPECT_EQ(found->front().commit, std::string(40, 'c'));
+    EXPECT_THAT(collected().removed, IsEmpty());
+  }
+}
+
 TEST_F(Rebuild, HashesWhereThereIsNoManifestAndLeavesOutWhatIsNotAsRecorded) {
   const fs::path root = downloaded();
   const auto mine = import("mine", 1), bad = import("bad", 2);

@@ -11,7 +11,7 @@ namespace mhub::hub {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr int kMaxDepth = 4;  // <source>/<org>/<name>/<commit>
+constexpr int kMaxDepth = 4;  // <source>/<org>/<name>/<commit>; of a dataset <source>/datasets/<org>/<name>/<commit>
 
 bool is_commit(const std::string& name) {
   return name.size() == 40 &&
@@ -22,16 +22,17 @@ class Scan {
  public:
   Scan(const fs::path& root, const std::set<std::string>& registered) : root_(root), registered_(registered) {}
 
-  Result<void> below(const fs::path& directory, int depth) {
+  Result<void> below(const fs::path& directory, int depth, int max_depth = kMaxDepth) {
     std::error_code error;
     for (auto it = fs::directory_iterator(directory, error); !error && it != fs::end(it); it.increment(error)) {
       std::error_code gone;
       if (!it->is_directory(gone) || it->is_symlink(gone)) continue;
       const fs::path& path = it->path();
-      if (depth >= 2 && is_model(path, depth)) {
+      const bool holds_datasets = depth == 1 && path.filename() == "datasets";
+      if (depth >= 2 && is_model(path, depth == max_depth - 1)) {
         add(path);
-      } else if (depth < kMaxDepth - 1) {
-        MHUB_CHECK_OK(below(path, depth + 1));
+      } else if (depth < max_depth - 1) {
+        MHUB_CHECK_OK(below(path, depth + 1, max_depth + (holds_datasets ? 1 : 0)));
       }
     }
     if (error && error != std::errc::no_such_file_or_directory) {
@@ -43,8 +44,8 @@ class Scan {
   std::vector<StoredDirectory> found;
 
  private:
-  bool is_model(const fs::path& path, int depth) const {
-    if (depth == kMaxDepth - 1 || registered_.contains(path.string()) || is_commit(path.filename())) return true;
+  bool is_model(const fs::path& path, bool deepest) const {
+    if (deepest || registered_.contains(path.string()) || is_commit(path.filename())) return true;
     std::error_code error;
     for (auto it = fs::directory_iterator(path, error); !error && it != fs::end(it); it.increment(error)) {
       std::error_code gone;

@@ -13,8 +13,8 @@ class Sources : public DownloadTest {
     config_.max_workers = 2;
     reopen();
     hub_.set_file("model.bin", bytes_);
-    hub_.set_bytes_per_second(40e6);
-    second_.set_bytes_per_second(40e6);
+    hub_.set_bytes_per_second(80e6);
+    second_.set_bytes_per_second(80e6);
     options_.endpoints = {hub_.url(), second_.url()};
   }
   // Only replies of the second endpoint that carry bytes of a file.
