@@ -7,8 +7,9 @@
 namespace mhub::apps {
 namespace {
 
-constexpr size_t kMaxHead = 64u << 10;
+constexpr size_t kMaxHead = 64u << 10, kMaxSizeLine = 256;
 constexpr uint64_t kMaxChunk = uint64_t{1} << 30;
+constexpr size_t kMaxLine = 16u << 20;
 
 std::string lower(std::string_view text) {
   std::string out(text);
@@ -51,14 +52,16 @@ bool HttpStream::step() {
   switch (state_) {
     case State::kHead: {
       const size_t end = pending_.find("\r\n\r\n");
-      if (end == std::string::npos) return pending_.size() > kMaxHead ? bad() : false;
+      if (std::min(end, pending_.size()) > kMaxHead + (end == std::string::npos ? 4 : 0)) return bad();
+      if (end == std::string::npos) return false;
       if (!read_head(std::string_view(pending_).substr(0, end))) return bad();
       pending_.erase(0, end + 4);
       return true;
     }
     case State::kChunkSize: {
       const size_t end = pending_.find("\r\n");
-      if (end == std::string::npos) return pending_.size() > kMaxHead ? bad() : false;
+      if (std::min(end, pending_.size()) > kMaxSizeLine + (end == std::string::npos ? 2 : 0)) return bad();
+      if (end == std::string::npos) return false;
       if (!parse_number(std::string_view(pending_).substr(0, end), 16, kMaxChunk, &left_)) return bad();
       pending_.erase(0, end + 2);
       state_ = left_ > 0 ? State::kChunk : State::kTrailer;
@@ -67,6 +70,7 @@ bool HttpStream::step() {
     case State::kChunk:
     case State::kBody: {
       if (pending_.empty()) return false;
+      if (body_.size() > kMaxLine) return bad();
       const auto taken = static_cast<size_t>(std::min<uint64_t>(left_, pending_.size()));
       body_.append(pending_, 0, taken);
       pending_.erase(0, taken);
