@@ -4,40 +4,10 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
-#include <cstdlib>
-#include <new>
 
 #include "engine_loop.h"
 #include "read_stream.h"
-
-namespace {
-std::atomic<int64_t> allocations{0};
-
-void* counted(size_t bytes) {
-  ++allocations;
-  if (void* p = std::malloc(bytes ? bytes : 1)) return p;
-  throw std::bad_alloc();
-}
-}  // namespace
-
-void* operator new(size_t bytes) {
-  return counted(bytes);
-}
-void* operator new[](size_t bytes) {
-  return counted(bytes);
-}
-void operator delete(void* p) noexcept {
-  std::free(p);
-}
-void operator delete[](void* p) noexcept {
-  std::free(p);
-}
-void operator delete(void* p, size_t) noexcept {
-  std::free(p);
-}
-void operator delete[](void* p, size_t) noexcept {
-  std::free(p);
-}
+#include "support/counted_new.h"
 
 namespace mhub::engine::test {
 namespace {
@@ -72,7 +42,7 @@ class ConstantRunner final : public model::ModelRunner {
 class CountingListener final : public StepListener {
  public:
   void on_step(std::span<RequestDelta> deltas, const EngineStats& stats) override {
-    const int64_t now = allocations;
+    const auto now = static_cast<int64_t>(mhub::test::new_calls());
     if (stats.steps > kWarmSteps && deltas.size() == kSequences) most = std::max(most.load(), now - last_);
     last_ = now;
     for (const auto& [id, delta] : deltas) ended += delta.finish ? 1 : 0;

@@ -3,43 +3,11 @@
 // of its own: it counts operator new.
 #include <gtest/gtest.h>
 
-#include <atomic>
-#include <cstdlib>
-#include <new>
-
 #include "serve/model/loaded.h"
 #include "serve/model/padding_backend.h"
+#include "support/counted_new.h"
 #include "support/temp_dir.h"
 #include "support/tiny_model.h"
-
-namespace {
-std::atomic<size_t> allocated{0};
-
-void* counted(size_t bytes) {
-  allocated += bytes;
-  if (void* p = std::malloc(bytes ? bytes : 1)) return p;
-  throw std::bad_alloc();
-}
-}  // namespace
-
-void* operator new(size_t bytes) {
-  return counted(bytes);
-}
-void* operator new[](size_t bytes) {
-  return counted(bytes);
-}
-void operator delete(void* p) noexcept {
-  std::free(p);
-}
-void operator delete[](void* p) noexcept {
-  std::free(p);
-}
-void operator delete(void* p, size_t) noexcept {
-  std::free(p);
-}
-void operator delete[](void* p, size_t) noexcept {
-  std::free(p);
-}
 
 namespace mhub::model {
 namespace {
@@ -72,9 +40,9 @@ TEST(SteadyState, StepAllocatesItsResultOnly) {
         rows[i].params = &sequences[i].params;
         rows[i].output = token;
       }
-      const size_t before = allocated;
+      const size_t before = test::new_bytes();
       const auto results = model->step(rows);
-      if (position >= 200) most = std::max(most, allocated - before);
+      if (position >= 200) most = std::max(most, test::new_bytes() - before);
       ASSERT_TRUE(results[0].token);
     }
     EXPECT_LE(most, 2 * kRows * sizeof(RowResult)) << dtype;
@@ -112,10 +80,10 @@ TEST(SteadyState, StepsAheadAllocateNothing) {
       rows[i].sample = true;
       rows[i].params = &params;
     }
-    const size_t before = allocated;
+    const size_t before = test::new_bytes();
     (*model)->submit(rows);
     if (position > 0) (*model)->collect(results);
-    if (position >= 200) most = std::max(most, allocated - before);
+    if (position >= 200) most = std::max(most, test::new_bytes() - before);
   }
   EXPECT_EQ(most, 0u);
   EXPECT_EQ(seen.steps - warm.steps, 100);
