@@ -297,12 +297,18 @@ void Scheduler::State::seal_full_blocks(Sequence& sequence) {
   }
 }
 
-// After logits that were not finite: nobody may find these keys and values again.
+// After logits that were not finite: nobody may find these keys and values again, neither those that the sequence holds
+// nor those that it had when it was preempted in between.
 void Scheduler::State::distrust_blocks(const Sequence& sequence) {
-  for (const BlockId block : sequence.table.blocks()) {
+  const auto distrust = [this](BlockId block) {
     cache.forget(block);
     pool.set_cached(block, false);
-  }
+  };
+  for (const BlockId block : sequence.table.blocks()) distrust(block);
+  if (sequence.table.size() > 0) return;
+  for (const BlockId block :
+       cache.find(sequence.scope, sequence.tokens, static_cast<size_t>(sequence.num_tokens() / config.block_size)))
+    distrust(block);
 }
 
 bool Scheduler::idle() const {

@@ -91,12 +91,13 @@ class FakeLoop {
     if (row.pending_row >= 0) {
       const SeqResult& pending = in_flight_.back().at(static_cast<size_t>(row.pending_row));
       EXPECT_EQ(pending.id, row.id);
-      tokens.back() = pending.token.value();
+      tokens.back() = pending.token.value_or(0);
     }
     for (const TokenId token : tokens) EXPECT_NE(token, kPendingToken);
     kv_.write(tokens, row.start, row.block_table, live.tag);
     SeqResult result{row.id, std::nullopt, std::nullopt};
-    if (!row.sample) return result;
+    if (row.id == bad) result.finish = Finish::kError;
+    if (!row.sample || row.id == bad) return result;
     const auto context = kv_.read(row.start + static_cast<int64_t>(row.tokens.size()), row.block_table, live.tag);
     result.token = mhub::test::fake_next_token(context, kVocab);
     if (static_cast<int64_t>(row.output.size()) == live.stop_at) result.finish = Finish::kStop;
@@ -111,6 +112,7 @@ class FakeLoop {
   std::vector<SeqId> last_ids;
   int steps = 0;
   bool ahead = false;
+  SeqId bad = 0;     // its rows have logits that are not finite
   int overruns = 0;  // rows computed for a sequence that had ended by the time they were applied
 
  private:

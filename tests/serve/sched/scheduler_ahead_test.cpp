@@ -80,6 +80,31 @@ TEST(SchedulerAhead, APreemptedSequenceKeepsTheTokenThatWasInFlight) {
   }
 }
 
+TEST(SchedulerAhead, BlocksBehindBadLogitsAreNotSharedThoughTheirOwnerWasPreempted) {
+  int preempted_at = 0;
+  const auto run = [&preempted_at](SeqId bad_later) {
+    AheadLoop loop(6);
+    EXPECT_TRUE(loop.add(sequence(1, ramp(5, 500), 18)));
+    EXPECT_TRUE(loop.add(sequence(2, ramp(11), 12)));
+    while (loop.scheduler.stats().preemptions == 0) {
+      if (loop.steps + 1 == preempted_at) loop.bad = bad_later;  // the step that is in flight at that time
+      EXPECT_TRUE(loop.step());
+    }
+    preempted_at = loop.steps - 1;
+    loop.bad = 0;
+    loop.cancel(1);  // else it would take the blocks that 2 has left
+    if (bad_later == 0)
+      loop.cancel(2);
+    else
+      EXPECT_EQ(loop.finishes[bad_later], Finish::kError);
+    EXPECT_TRUE(loop.add(sequence(3, ramp(11), 1)));
+    loop.run_to_end();
+    return loop.scheduler.stats().prefix_hit_tokens;
+  };
+  EXPECT_EQ(run(0), 8u);
+  EXPECT_EQ(run(2), 0u);
+}
+
 TEST(SchedulerAhead, BlocksAreSharedOnceTheirStepIsDone) {
   AheadLoop loop;
   for (SeqId id = 1; id <= 6; ++id) ASSERT_TRUE(loop.add(sequence(id, ramp(33), 4)));
