@@ -51,7 +51,7 @@ class Collection {
     MHUB_TRY(const std::vector<StoredDirectory> stored, scan_models(layout_, registered_));
     std::vector<StoredDirectory> leftovers;
     for (const StoredDirectory& directory : stored) {
-      if (!registered_.contains(directory.path.string())) leftovers.push_back(directory);
+      if (!holds_registered(directory.path)) leftovers.push_back(directory);
     }
     MHUB_CHECK_OK(check_registry_knows(leftovers));
     MHUB_CHECK_OK(remove_dead_partials());
@@ -65,6 +65,12 @@ class Collection {
   Result<void> check_registry_knows(const std::vector<StoredDirectory>& leftovers);
   Result<void> remove_dead_partials();
   Result<bool> is_dead(const fs::path& entry, std::optional<UniqueFd>& lock);
+  // Also deeper than models usually lie.
+  bool holds_registered(const fs::path& directory) const {
+    const std::string below = directory.string() + "/";
+    const auto next = registered_.lower_bound(below);
+    return registered_.contains(directory.string()) || (next != registered_.end() && next->starts_with(below));
+  }
   Result<void> remove_unregistered(const StoredDirectory& directory);
   Result<void> remove_extra_files(const ModelRecord& row);
   Result<void> remove_models();

@@ -229,6 +229,15 @@ TEST_F(Gc, AgeAndSizeTakeTheLeastRecentlyUsedButNotPinnedOrLeased) {
   EXPECT_EQ(library_->list()->size(), 3u);
 }
 
+TEST_F(Gc, WhatIsRegisteredAnywhereBelowStays) {
+  hub_.set_file("model.bin", random_bytes(10'000, 7));
+  DownloadOptions options;
+  options.local_dir = config_.home / "models/mine/a/b/c/deeper/than/others";
+  ASSERT_TRUE(download(options));
+  EXPECT_THAT(collected().removed, IsEmpty());
+  EXPECT_TRUE(fs::exists(options.local_dir / "model.bin"));
+}
+
 TEST_F(Gc, SizeTakesNoModelThatFreesNothing) {
   // The two oldest share their file; a pinned one shares another with the third; the fourth has its own.
   const auto one = import("one", 1), twin = import("twin", 1), three = import("three", 3), held = import("held", 3);

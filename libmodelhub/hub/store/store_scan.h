@@ -18,8 +18,8 @@ struct StoredDirectory {
   std::filesystem::path path;
   std::string source, name, commit;
 };
-// Every models/<source>/[datasets/][<org>/]<name>/<commit>. A registered path is taken as it is; elsewhere a directory with a file
-// in it, or whose name is a commit's 40 hex digits. Links are not followed.
+// Every models/<source>/[datasets/][<org>/]<name>/<commit>. A registered path is taken as it is; elsewhere a directory
+// with a file in it, or whose name is a commit's 40 hex digits. Links are not followed.
 Result<std::vector<StoredDirectory>> scan_models(const StoreLayout& layout, const std::set<std::string>& registered);
 
 // Sizes of a set of trees with every hard-linked file counted once.
