@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstring>
 
 namespace mhub::httpd {
 namespace {
@@ -18,8 +19,9 @@ constexpr size_t kFileBlock = 64 << 10;
 
 std::string last_error() {
   const unsigned long code = ERR_get_error();
-  const char* reason = ERR_reason_error_string(code);
   ERR_clear_error();
+  if (ERR_SYSTEM_ERROR(code)) return std::strerror(ERR_GET_REASON(code));
+  const char* reason = ERR_reason_error_string(code);
   return reason ? reason : "unknown reason";
 }
 
