@@ -21,6 +21,7 @@ struct FakeRunnerControls {
   std::atomic<bool> hold{false};              // steps wait until it is false again
   std::atomic<int32_t> bad_prompt_token{-1};  // sequences whose prompt begins with it get logits that are not finite
   std::atomic<int> steps{0};
+  std::atomic<int> unprepared{0};  // pieces of work for idle times
   std::atomic<bool> ahead{false};  // before the engine starts: steps are submitted before the one before is collected
 };
 
@@ -46,6 +47,7 @@ class FakeRunner final : public model::ModelRunner {
     results = std::move(submitted_.front());
     submitted_.pop_front();
   }
+  bool prepare_more() override { return controls_->unprepared > 0 && --controls_->unprepared > 0; }
   bool runs_ahead(const model::SamplingParams& params) const override {
     return controls_->ahead && params.logprobs < 0 && params.prompt_logprobs < 0;
   }

@@ -126,6 +126,13 @@ TEST(Engine, ManyThreadsThroughASmallPoolGetWhatTheyWouldGetAlone) {
   EXPECT_GT(fake.engine->stats().prefix_hit_tokens, 0u);
 }
 
+TEST(Engine, IdleTimesArePreparedIn) {
+  FakeEngine fake(1000, 256, false, 5);
+  EXPECT_EQ(read_all(*fake.submit(request(ramp(5), 7))).tokens, fake_generate(ramp(5), 7, kVocab));
+  EXPECT_TRUE(eventually([&] { return fake.controls->unprepared == 0; }));
+  EXPECT_EQ(read_all(*fake.submit(request(ramp(5), 7))).tokens, fake_generate(ramp(5), 7, kVocab));
+}
+
 TEST(Engine, RefusesWhatCanNeverRun) {
   FakeEngine fake;
   const auto code = [&](GenerationRequest made) { return fake.engine->submit(std::move(made)).error().code; };

@@ -15,8 +15,9 @@ constexpr int32_t kVocab = mhub::test::FakeRunner::kVocab;
 
 // An Engine over the fake runner.
 struct FakeEngine {
-  explicit FakeEngine(int64_t max_queue = 1000, int64_t num_blocks = 256, bool ahead = false) {
+  explicit FakeEngine(int64_t max_queue = 1000, int64_t num_blocks = 256, bool ahead = false, int unprepared = 0) {
     controls->ahead = ahead;
+    controls->unprepared = unprepared;
     config.num_blocks = num_blocks;
     config.block_size = 4;
     config.max_model_len = 200;
