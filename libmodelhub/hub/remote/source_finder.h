@@ -11,7 +11,7 @@
 #include "mhub/hub/model_library.h"
 #include "net/curl_transport.h"
 #include "remote/hub_target.h"
-#include "transfer/transfer_source.h"
+#include "remote/transfer_source.h"
 
 namespace mhub::hub {
 

@@ -15,10 +15,10 @@
 #include "net/http_transport.h"
 #include "net/retry.h"
 #include "remote/hub_api.h"
+#include "remote/transfer_source.h"
 #include "transfer/extent_request.h"
 #include "transfer/file_transfer.h"
 #include "transfer/source_choice.h"
-#include "transfer/transfer_source.h"
 #include "transfer/work_queue.h"
 
 namespace mhub::hub {
