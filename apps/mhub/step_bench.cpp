@@ -62,24 +62,24 @@ StepBench::StepBench(model::LoadedModel& model, int64_t prompt_tokens) : model_(
   greedy_.temperature = 0;
 }
 
-std::vector<int32_t> StepBench::blocks_of(int64_t sequence, int64_t tokens) const {
-  const int64_t count = (tokens + model_.block_size() - 1) / model_.block_size();
-  std::vector<int32_t> blocks(static_cast<size_t>(count));
-  std::iota(blocks.begin(), blocks.end(), static_cast<int32_t>(sequence * blocks_per_sequence_));
-  return blocks;
+model::FixedBlocks StepBench::blocks_of(int64_t sequence) const {
+  const size_t groups = model_.kv_windows().size();
+  const int64_t each = model::FixedBlocks(groups, model_.block_size(), sequence_tokens_).count();
+  return {groups, model_.block_size(), sequence_tokens_, sequence * each};
 }
 
 void StepBench::fill(int64_t batch) {
   for (; filled_ < batch; ++filled_) {
     const auto tokens = random_tokens(prompt_tokens_, model_.vocab_size(), static_cast<uint32_t>(filled_));
-    const auto table = blocks_of(filled_, prompt_tokens_);
+    const auto blocks = blocks_of(filled_);
     constexpr int64_t kChunk = 1024;
     for (int64_t first = 0; first < prompt_tokens_; first += kChunk) {
       model::StepRow row;
       row.tokens = std::span(tokens).subspan(static_cast<size_t>(first),
                                              static_cast<size_t>(std::min(kChunk, prompt_tokens_ - first)));
       row.first_position = static_cast<int32_t>(first);
-      row.block_table = table;
+      row.block_table = blocks.table();
+      row.more_block_tables = blocks.more_tables();
       row.params = &greedy_;
       model_.step({&row, 1});
     }
@@ -88,16 +88,17 @@ void StepBench::fill(int64_t batch) {
 
 Result<StepTimes> StepBench::decode(int64_t batch, int64_t steps) {
   const int64_t length = prompt_tokens_ + kWarmup + steps;
-  blocks_per_sequence_ = (length + model_.block_size() - 1) / model_.block_size();
-  if (batch * blocks_per_sequence_ > model_.num_blocks()) {
+  if (sequence_tokens_ != length) filled_ = 0;
+  sequence_tokens_ = length;
+  if (const int64_t blocks = batch * blocks_of(0).count(); blocks > model_.num_blocks()) {
     return Error{ErrorCode::kUsage,
-                 fmt::format("{} sequences of {} tokens need {} KV blocks, the cache has {}", batch, length,
-                             batch * blocks_per_sequence_, model_.num_blocks()),
+                 fmt::format("{} sequences of {} tokens need {} KV blocks, the cache has {}", batch, length, blocks,
+                             model_.num_blocks()),
                  "lower --batch or --prompt-tokens", "batch"};
   }
   fill(batch);
-  std::vector<std::vector<int32_t>> tables;
-  for (int64_t s = 0; s < batch; ++s) tables.push_back(blocks_of(s, length));
+  std::vector<model::FixedBlocks> tables;
+  for (int64_t s = 0; s < batch; ++s) tables.push_back(blocks_of(s));
   std::vector<int32_t> last(static_cast<size_t>(batch), 1);
   std::vector<double> times;
   std::vector<model::StepRow> rows(static_cast<size_t>(batch));
@@ -108,7 +109,8 @@ Result<StepTimes> StepBench::decode(int64_t batch, int64_t steps) {
       rows[s].tokens = {&last[s], 1};
       rows[s].pending_row = pending ? static_cast<int32_t>(s) : -1;
       rows[s].first_position = static_cast<int32_t>(prompt_tokens_ + step);
-      rows[s].block_table = tables[s];
+      rows[s].block_table = tables[s].table();
+      rows[s].more_block_tables = tables[s].more_tables();
       rows[s].sample = true;
       rows[s].params = &greedy_;
     }
@@ -129,26 +131,31 @@ Result<StepTimes> StepBench::decode(int64_t batch, int64_t steps) {
   result.p99 = quantile(times, 0.99);
   const auto& plan = model_.plan();
   const auto& config = model_.config();
-  const auto kv_per_token = plan.kv_bytes / static_cast<uint64_t>(plan.num_blocks * plan.block_size);
+  const auto kv_per_position = plan.kv_bytes / static_cast<uint64_t>(plan.num_blocks * plan.block_size);
+  int64_t positions = 0;  // read for one sequence, over all groups of layers
+  for (const int64_t window : model_.kv_windows()) {
+    const int64_t context = prompt_tokens_ + kWarmup + steps / 2;
+    positions += window == 0 ? context : std::min(window, context);
+  }
   uint64_t weights = plan.weights_bytes;
   if (!config.tie_word_embeddings) {  // of the table only the batch's rows are read
     const auto elements = static_cast<uint64_t>(config.vocab_size * config.hidden_size);
     weights -= std::min(weights, elements * (plan.compute == "float32" ? 4 : 2));
   }
-  result.bytes_read = weights + static_cast<uint64_t>(batch * (prompt_tokens_ + kWarmup + steps / 2)) * kv_per_token;
+  result.bytes_read = weights + static_cast<uint64_t>(batch * positions) * kv_per_position;
   return result;
 }
 
 Result<double> StepBench::prefill(int64_t tokens, int64_t chunk) {
   constexpr int kRounds = 5;
-  if (tokens > model_.num_blocks() * model_.block_size() || tokens > model_.max_model_len()) {
+  filled_ = 0;  // overwrites the sequences' blocks
+  sequence_tokens_ = tokens;
+  const auto blocks = blocks_of(0);
+  if (blocks.count() > model_.num_blocks() || tokens > model_.max_model_len()) {
     return Error{ErrorCode::kUsage, fmt::format("a prompt of {} tokens does not fit the KV cache", tokens),
                  "lower --prefill", "prefill"};
   }
-  filled_ = 0;  // overwrites the sequences' blocks
   const auto prompt = random_tokens(tokens, model_.vocab_size(), 99);
-  blocks_per_sequence_ = 0;
-  const auto table = blocks_of(0, tokens);
   std::vector<double> times;
   for (int round = 0; round <= kRounds; ++round) {
     const auto begin = Clock::now();
@@ -157,7 +164,8 @@ Result<double> StepBench::prefill(int64_t tokens, int64_t chunk) {
       row.tokens =
           std::span(prompt).subspan(static_cast<size_t>(first), static_cast<size_t>(std::min(chunk, tokens - first)));
       row.first_position = static_cast<int32_t>(first);
-      row.block_table = table;
+      row.block_table = blocks.table();
+      row.more_block_tables = blocks.more_tables();
       row.params = &greedy_;
       row.sample = first + chunk >= tokens;
       model_.step({&row, 1});

@@ -6,6 +6,7 @@
 
 #include "mhub/base/result.h"
 #include "mhub/kernels/backend.h"
+#include "mhub/model/fixed_blocks.h"
 #include "mhub/model/model_runner.h"
 
 namespace mhub::apps {
@@ -30,12 +31,12 @@ class StepBench {
   Result<double> prefill(int64_t tokens, int64_t chunk);
 
  private:
-  std::vector<int32_t> blocks_of(int64_t sequence, int64_t tokens) const;
+  model::FixedBlocks blocks_of(int64_t sequence) const;
   void fill(int64_t batch);
 
   model::LoadedModel& model_;
   int64_t prompt_tokens_;
-  int64_t blocks_per_sequence_ = 0, filled_ = 0;
+  int64_t sequence_tokens_ = 0, filled_ = 0;  // positions that each sequence has blocks for; sequences with a prompt
   model::SamplingParams greedy_;
 };
 

@@ -39,6 +39,7 @@ class CpuBackend final : public Backend {
   void add_rms_norm(TensorView out, TensorView residual, TensorView x, const float* weight, float eps) override;
   void linear(TensorView out, TensorView x, const PreparedWeight& weight, const float* bias) override;
   void silu_mul(TensorView out, TensorView gate_up) override;
+  bool several_block_tables() const override { return true; }
   void rope_and_write_kv(TensorView q, TensorView k, TensorView v, std::span<const int32_t> positions,
                          std::span<const int32_t> slot_mapping, const float* cos_sin, int64_t rotary_dim,
                          RopeStyle style, KvCache& cache, int64_t layer) override;

@@ -10,7 +10,7 @@
 namespace mhub::kernels::cuda {
 
 constexpr size_t kReasonBytes = 512;
-constexpr const char* kOpenBackendSymbol = "mhub_cuda_open_backend_v3";
+constexpr const char* kOpenBackendSymbol = "mhub_cuda_open_backend_v4";
 
 // A new back end (the caller owns it), or null with one line in reason.
 using OpenBackend = Backend*(const BackendOptions* options, char (&reason)[kReasonBytes]);

@@ -42,7 +42,7 @@ Backend* open(const BackendOptions& options, char (&reason)[kReasonBytes]) {
 }  // namespace
 }  // namespace mhub::kernels::cuda
 
-extern "C" __attribute__((visibility("default"))) mhub::kernels::Backend* mhub_cuda_open_backend_v3(
+extern "C" __attribute__((visibility("default"))) mhub::kernels::Backend* mhub_cuda_open_backend_v4(
     const mhub::kernels::BackendOptions* options, char (&reason)[mhub::kernels::cuda::kReasonBytes]) {
   try {
     return mhub::kernels::cuda::open(*options, reason);

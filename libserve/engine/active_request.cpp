@@ -39,6 +39,8 @@ model::StepRow ActiveRequest::make_row(const sched::ScheduledSeq& scheduled) {
   row.pending_row = scheduled.pending_row;
   row.first_position = static_cast<int32_t>(scheduled.start);
   row.block_table = scheduled.block_table;
+  row.more_block_tables = scheduled.more_block_tables;
+  row.long_context = scheduled.long_context;
   row.sample = scheduled.sample;
   row.params = &params_;
   row.prompt = scheduled.prompt;

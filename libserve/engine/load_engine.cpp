@@ -4,10 +4,12 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <fstream>
 #include <random>
 
 #include "mhub/base/bytes.h"
+#include "mhub/base/kv_blocks.h"
 #include "mhub/model/backend_choice.h"
 
 namespace mhub::engine {
@@ -49,12 +51,13 @@ uint64_t resident_bytes() {
   return statm >> size >> resident ? resident * static_cast<uint64_t>(sysconf(_SC_PAGESIZE)) : 0;
 }
 
-ModelInfo describe(const model::LoadedModel& model, const std::string& why_cpu) {
+ModelInfo describe(const model::LoadedModel& model, int64_t max_num_batched_tokens, const std::string& why_cpu) {
   const auto& plan = model.plan();
   ModelInfo info;
   info.architecture = model.config().architecture;
   info.vocab_size = model.vocab_size();
   info.max_model_len = plan.max_model_len;
+  info.kv_windows = plan.kv_windows;
   info.weights_bytes = plan.weights_bytes;
   info.kv_bytes = plan.kv_bytes;
   info.workspace_bytes = plan.workspace_bytes;
@@ -68,6 +71,16 @@ ModelInfo describe(const model::LoadedModel& model, const std::string& why_cpu) 
     info.notices.push_back(
         fmt::format("max_model_len is lowered to {}, which is what the KV cache of {} blocks of {} holds",
                     plan.max_model_len, plan.num_blocks, plan.block_size));
+  }
+  if (plan.kv_windows != std::vector<int64_t>{0}) {
+    info.notices.push_back(fmt::format(
+        "KV cache: {} blocks of {} positions of {}; {} of {} groups of layers keep a window of {} only: a sequence of "
+        "{} "
+        "holds at most {} blocks",
+        plan.num_blocks, plan.block_size, human_bytes(plan.kv_bytes / static_cast<uint64_t>(plan.num_blocks)),
+        std::count_if(plan.kv_windows.begin(), plan.kv_windows.end(), [](int64_t w) { return w > 0; }),
+        plan.kv_windows.size(), *std::max_element(plan.kv_windows.begin(), plan.kv_windows.end()), plan.max_model_len,
+        most_blocks_of_sequence(plan.kv_windows, plan.block_size, max_num_batched_tokens, plan.max_model_len)));
   }
   if (plan.weights_expanded) {
     info.notices.push_back(fmt::format("quantized weights are expanded to {} at load: {} of device memory",
@@ -97,9 +110,11 @@ Result<LoadedEngine> load_engine(const EngineConfig& config) {
   }
   MHUB_TRY(auto model, model::LoadedModel::load(std::move(backend), runner_options(config, load_format)));
   LoadedEngine loaded;
-  loaded.info = describe(*model, why_cpu);
+  loaded.info = describe(*model, config.max_num_batched_tokens, why_cpu);
   loaded.scheduler.num_blocks = model->num_blocks();
   loaded.scheduler.block_size = model->block_size();
+  loaded.scheduler.windows = model->kv_windows();
+  loaded.scheduler.long_context_from = model->long_context_from();
   loaded.scheduler.max_model_len = model->max_model_len();
   loaded.scheduler.max_num_seqs = config.max_num_seqs;
   loaded.scheduler.max_num_batched_tokens = config.max_num_batched_tokens;

@@ -64,7 +64,8 @@ void fields(Wire& wire, Same<EngineConfig> auto& config) {
 template <typename Wire>
 void fields(Wire& wire, Same<ModelInfo> auto& info) {
   wire(info.architecture, info.vocab_size, info.max_model_len, info.weights_bytes, info.kv_bytes, info.workspace_bytes,
-       info.resident_bytes, info.device, info.kv_dtype, info.compute, info.eos_token_ids, info.notices);
+       info.resident_bytes, info.device, info.kv_dtype, info.compute, info.eos_token_ids, info.notices,
+       info.kv_windows);
 }
 
 template <typename Wire>

@@ -9,14 +9,19 @@ namespace mhub::engine {
 
 struct WorkerClient::State {
   State(const std::string& executable, const EngineConfig& config)
-      : max_queue(config.max_queue), supervisor(executable, config, WorkerTimings{}, streams) {}
+      : max_queue(config.max_queue),
+        max_num_batched_tokens(config.max_num_batched_tokens),
+        supervisor(executable, config, WorkerTimings{}, streams) {}
 
   Result<void> admit(const GenerationRequest& request) const {
     const EngineStats stats = supervisor.stats();
     sched::SchedulerConfig limits;
     limits.num_blocks = stats.num_blocks;
     limits.block_size = stats.block_size;
-    limits.max_model_len = supervisor.info().max_model_len;
+    limits.max_num_batched_tokens = max_num_batched_tokens;
+    const ModelInfo loaded = supervisor.info();
+    limits.max_model_len = loaded.max_model_len;
+    limits.windows = loaded.kv_windows;
     MHUB_CHECK_OK(check_request(request, info.vocab_size, limits));
     const int64_t waiting = static_cast<int64_t>(streams.size()) - stats.running;
     if (waiting >= max_queue) return queue_full(waiting, max_queue);
@@ -27,7 +32,7 @@ struct WorkerClient::State {
     if (const auto socket = supervisor.connection()) (*socket)->send(CancelFrame{id});
   }
 
-  const int64_t max_queue;
+  const int64_t max_queue, max_num_batched_tokens;
   ModelInfo info;  // set once, before anyone else sees it
   std::atomic<RequestId> next_id{1};
   StreamRegistry streams;

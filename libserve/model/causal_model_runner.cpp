@@ -8,12 +8,15 @@
 
 #include "mhub/base/bytes.h"
 #include "mhub/base/check.h"
+#include "mhub/model/fixed_blocks.h"
 #include "sampling/logprobs.h"
 
 namespace mhub::model {
 
 CausalModelRunner::CausalModelRunner(Parts parts)
-    : parts_(std::move(parts)), host_visible_(parts_.backend->host_visible()) {
+    : parts_(std::move(parts)),
+      host_visible_(parts_.backend->host_visible()),
+      batch_(parts_.kv_groups.windows.size()) {
   const int64_t most = parts_.workspace_size.max_tokens;
   const int64_t padded = std::max(parts_.max_num_seqs, parts_.backend->replay_rows(parts_.max_num_seqs));
   batch_.reserve(most, std::min(padded, most), (max_model_len() + block_size() - 1) / block_size());
@@ -46,7 +49,8 @@ bool CausalModelRunner::prepare_more() {
 
 kernels::TensorView CausalModelRunner::run(kernels::KvCache& cache) {
   const RopeTable& local_rope = parts_.local_rope ? *parts_.local_rope : parts_.rope;
-  return parts_.model->forward({*parts_.backend, batch_, parts_.workspace, parts_.rope, local_rope, cache});
+  return parts_.model->forward(
+      {*parts_.backend, batch_, parts_.workspace, parts_.rope, local_rope, cache, parts_.kv_groups});
 }
 
 std::span<float> CausalModelRunner::host_row(kernels::TensorView logits, int64_t row) {
@@ -142,7 +146,8 @@ void CausalModelRunner::fill_batch(std::span<const StepRow> rows, const Submitte
   batch_.clear();
   for (const StepRow& row : rows) {
     MHUB_CHECK(row.first_position + static_cast<int64_t>(row.tokens.size()) <= max_model_len());
-    batch_.add(row.tokens, row.first_position, row.block_table, block_size());
+    batch_.add(row.tokens, row.first_position, row.block_table, block_size(), row.more_block_tables,
+               rope_shift(row.long_context));
     if (row.pending_row < 0) continue;
     const int32_t source = before.draw_of.at(static_cast<size_t>(row.pending_row));
     MHUB_CHECK(num_submitted_ > 0 && before.drawn && source >= 0);
@@ -242,15 +247,15 @@ void CausalModelRunner::forward_logits(std::span<const int32_t> tokens,
   const auto total = static_cast<int64_t>(tokens.size());
   MHUB_CHECK(total <= max_model_len());
   if (total == 0) return;
-  std::vector<int32_t> table(static_cast<size_t>((total + block_size() - 1) / block_size()));
-  std::iota(table.begin(), table.end(), 0);
-  kernels::KvCache& cache = evaluation_cache(static_cast<int64_t>(table.size()));
+  const FixedBlocks blocks(kv_windows().size(), block_size(), total);
+  kernels::KvCache& cache = evaluation_cache(blocks.count());
   std::vector<int32_t> all_rows;
   for (int64_t first = 0; first < total; first += parts_.workspace_size.max_tokens) {
     const int64_t count = std::min(parts_.workspace_size.max_tokens, total - first);
     batch_.clear();
     batch_.add(tokens.subspan(static_cast<size_t>(first), static_cast<size_t>(count)), static_cast<int32_t>(first),
-               table, block_size());
+               blocks.table(), block_size(), blocks.more_tables(),
+               rope_shift(long_context_from() > 0 && total > long_context_from()));
     batch_.finish();
     parts_.backend->begin_step(batch_.inputs());
     const auto hidden = run(cache);

@@ -26,6 +26,7 @@ class CausalModelRunner final : public LoadedModel {
     Workspace::Size workspace_size;
     RopeTable rope;
     std::optional<RopeTable> local_rope;  // of the layers that slide, where it differs
+    KvGroups kv_groups;
     kernels::KvShape kv_shape;
     kernels::DType kv_dtype = kernels::DType::kF32;
     std::unique_ptr<kernels::KvCache> cache;
@@ -42,6 +43,8 @@ class CausalModelRunner final : public LoadedModel {
   int64_t block_size() const override { return parts_.plan.block_size; }
   int64_t vocab_size() const override { return parts_.config.vocab_size; }
   int64_t max_model_len() const override { return parts_.plan.max_model_len; }
+  int64_t long_context_from() const override { return parts_.plan.long_context_from; }
+  const std::vector<int64_t>& kv_windows() const override { return parts_.plan.kv_windows; }
   const formats::ModelConfig& config() const override { return parts_.config; }
   const MemoryPlan& plan() const override { return parts_.plan; }
   void forward_logits(std::span<const int32_t> tokens,
@@ -65,6 +68,10 @@ class CausalModelRunner final : public LoadedModel {
   // Whether all that is wanted of the step is tokens that the device draws; then says so in `step` and batch_.
   bool plan_draws(std::span<const StepRow> rows, Submitted& step);
   void run_step(std::span<const StepRow> rows, Submitted& step);
+  // What a sequence's positions are behind in the rope table, where long ones come after the short ones' positions.
+  int32_t rope_shift(bool long_context) const {
+    return long_context ? static_cast<int32_t>(parts_.plan.long_context_from) : 0;
+  }
   kernels::TensorView run(kernels::KvCache& cache);  // over batch_
   // Calls use(first, logits) for each of hidden_rows, a chunk at a time; logits row i is that of hidden_rows[first +
   // i].

@@ -67,8 +67,7 @@ std::string compute_name(const kernels::Backend& backend) {
 }
 
 Result<RopeTable> make_rope(kernels::Backend& backend, const formats::ModelConfig& config,
-                            const RopeFrequencies& frequencies, bool interleaved, int64_t max_model_len) {
-  const std::vector<float> table = rope_table(frequencies, max_model_len);
+                            const std::vector<float>& table, bool interleaved, int64_t max_model_len) {
   RopeTable rope;
   rope.rotary_dim = rotary_dim(config);
   rope.style = interleaved ? kernels::RopeStyle::kInterleaved : kernels::RopeStyle::kHalf;
@@ -84,8 +83,8 @@ Result<RopeTable> make_rope(kernels::Backend& backend, const formats::ModelConfi
 }
 
 // What the cache keeps of a token in each layer.
-kernels::KvShape kv_shape(const formats::ModelConfig& config, int64_t block_size) {
-  kernels::KvShape shape{config.num_hidden_layers, 0, block_size, config.num_key_value_heads, config.head_dim};
+kernels::KvShape kv_shape(const formats::ModelConfig& config, const KvGroups& groups, int64_t block_size) {
+  kernels::KvShape shape{groups.layers_per_group, 0, block_size, config.num_key_value_heads, config.head_dim};
   if (config.latent.kv_lora_rank > 0) {
     shape.num_kv_heads = 1;
     shape.head_dim = config.latent.qk_rope_head_dim + config.latent.kv_lora_rank;
@@ -105,7 +104,9 @@ Result<std::unique_ptr<LoadedModel>> LoadedModel::load(std::unique_ptr<kernels::
 
   CausalModelRunner::Parts parts;
   parts.kv_dtype = compute == kernels::Compute::kFloat32 ? kernels::DType::kF32 : backend->preferred_kv_dtype();
-  parts.kv_shape = kv_shape(config, options.block_size);
+  parts.kv_groups = kv_groups(config, options.max_model_len > 0 ? options.max_model_len : native_max_model_len(config),
+                              backend->several_block_tables());
+  parts.kv_shape = kv_shape(config, parts.kv_groups, options.block_size);
   parts.workspace_size = Workspace::size(
       config,
       {options.max_num_batched_tokens, most_replay_rows(*backend, options.max_num_seqs), backend->activation_dtype()});
@@ -115,7 +116,10 @@ Result<std::unique_ptr<LoadedModel>> LoadedModel::load(std::unique_ptr<kernels::
   demand.workspace_bytes = parts.workspace_size.bytes;
   demand.rope_bytes_per_token =
       static_cast<uint64_t>(rotary_dim(config)) * sizeof(float) * (config.rope_local_theta ? 2 : 1);
+  demand.kv_windows = parts.kv_groups.windows;
   demand.block_bytes = parts.kv_shape.block_bytes(parts.kv_dtype);
+  demand.workspace_bytes +=
+      demand.rope_bytes_per_token * static_cast<uint64_t>(length_of_short_rope(config, longest_max_model_len(config)));
   demand.native_len = native_max_model_len(config);
   demand.longest_len = longest_max_model_len(config);
   MHUB_TRY(parts.plan, plan_memory(demand, options, device));
@@ -129,11 +133,19 @@ Result<std::unique_ptr<LoadedModel>> LoadedModel::load(std::unique_ptr<kernels::
 
   const int64_t positions = parts.plan.max_model_len;
   const bool interleaved = opened.checkpoint->interleaved_rope() || config.latent.kv_lora_rank > 0;
+  parts.plan.long_context_from = length_of_short_rope(config, positions);
+  std::vector<float> table;
+  if (const int64_t most = parts.plan.long_context_from; most > 0) {
+    MHUB_TRY(const auto frequencies, rope_frequencies(config, most, opened.checkpoint->rope_divisors()));
+    table = rope_table(frequencies, most);
+  }
   MHUB_TRY(const auto frequencies, rope_frequencies(config, positions, opened.checkpoint->rope_divisors()));
-  MHUB_TRY(parts.rope, make_rope(*backend, config, frequencies, interleaved, positions));
+  const std::vector<float> longest = rope_table(frequencies, positions);
+  table.insert(table.end(), longest.begin(), longest.end());
+  MHUB_TRY(parts.rope, make_rope(*backend, config, table, interleaved, positions));
   if (config.rope_local_theta) {
     const RopeFrequencies local = plain_rope_frequencies(*config.rope_local_theta, rotary_dim(config));
-    MHUB_TRY(parts.local_rope, make_rope(*backend, config, local, interleaved, positions));
+    MHUB_TRY(parts.local_rope, make_rope(*backend, config, rope_table(local, positions), interleaved, positions));
   }
   const WeightLoader loader(*backend, *opened.checkpoint);
   MHUB_TRY(parts.model, opened.architecture->load(config, loader));

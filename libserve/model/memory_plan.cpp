@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "mhub/base/bytes.h"
+#include "mhub/base/kv_blocks.h"
 
 namespace mhub::model {
 namespace {
@@ -21,8 +22,22 @@ Result<void> check(const char* name, T value, const OptionLimits<T>& limits) {
                fmt::format("leave it out to get {}", limits.standard), name};
 }
 
-int64_t blocks_for(int64_t tokens, int64_t block_size) {
-  return (tokens + block_size - 1) / block_size;
+// Most blocks of one sequence.
+int64_t blocks_of(const MemoryDemand& d, const RunnerOptions& o, int64_t tokens) {
+  return most_blocks_of_sequence(d.kv_windows, o.block_size, o.max_num_batched_tokens, tokens);
+}
+
+// The longest sequence of up to `most` tokens that `blocks` hold.
+int64_t longest_in(const MemoryDemand& d, const RunnerOptions& o, int64_t blocks, int64_t most) {
+  int64_t low = 0, high = most;
+  while (low < high) {
+    const int64_t middle = low + (high - low + 1) / 2;
+    if (blocks_of(d, o, middle) <= blocks)
+      low = middle;
+    else
+      high = middle - 1;
+  }
+  return low;
 }
 
 Result<void> check_options(const RunnerOptions& o, const MemoryDemand& demand) {
@@ -52,7 +67,7 @@ uint64_t kv_budget(const MemoryDemand& d, const RunnerOptions& o, const kernels:
   }
   uint64_t budget = usable > fixed ? usable - fixed : 0;
   if (cpu) {
-    const auto one_sequence = static_cast<uint64_t>(blocks_for(wanted_len, o.block_size)) * d.block_bytes;
+    const auto one_sequence = static_cast<uint64_t>(blocks_of(d, o, wanted_len)) * d.block_bytes;
     budget = std::min(budget, std::max(kCpuDefaultKvBytes, o.max_model_len > 0 ? one_sequence : 0));
   }
   return budget;
@@ -95,29 +110,31 @@ Result<MemoryPlan> plan_memory(const MemoryDemand& d, const RunnerOptions& o, co
         "lower --kv-cache-memory-bytes", "kv_cache_memory_bytes"};
   }
   const uint64_t budget = given ? o.kv_cache_memory_bytes : kv_budget(d, o, device, fixed, wanted_len);
-  const int64_t per_sequence = blocks_for(wanted_len, o.block_size);
+  const int64_t per_sequence = blocks_of(d, o, wanted_len);
   auto blocks = static_cast<int64_t>(std::min<uint64_t>(budget / d.block_bytes, kMaxSlots / o.block_size - 1));
   if (!given && blocks / o.max_num_seqs >= per_sequence) blocks = per_sequence * o.max_num_seqs;
 
-  if (blocks < per_sequence && (o.max_model_len > 0 || blocks < 1)) {
+  const int64_t longest = longest_in(d, o, blocks, wanted_len);
+  if (longest < wanted_len && (o.max_model_len > 0 || longest < 1)) {
     const int64_t need_len = o.max_model_len > 0 ? wanted_len : o.block_size;
-    const auto need = static_cast<uint64_t>(blocks_for(need_len, o.block_size)) * d.block_bytes;
+    const auto need = static_cast<uint64_t>(blocks_of(d, o, need_len)) * d.block_bytes;
     std::string have = given ? fmt::format("--kv-cache-memory-bytes gives {}", human_bytes(budget))
                              : fmt::format("{:.2f} of {}'s {} ({} available now) less {} leaves {}",
                                            o.gpu_memory_utilization, device.name, human_bytes(device.memory_bytes),
                                            human_bytes(device.memory_available_bytes), rest, human_bytes(budget));
-    return Error{ErrorCode::kDevice,
-                 fmt::format("one sequence of {} tokens needs {} of KV cache ({} per {} tokens); {}", need_len,
-                             human_bytes(need), human_bytes(d.block_bytes), o.block_size, have),
-                 given && blocks < 1 ? fmt::format("raise --kv-cache-memory-bytes to {} or more", need)
-                 : blocks < 1
-                     ? "use a smaller or quantized model, or lower --max-num-batched-tokens"
-                     : fmt::format("lower --max-model-len to {} or less, or leave it out", blocks * o.block_size),
-                 "max_model_len"};
+    return Error{
+        ErrorCode::kDevice,
+        fmt::format("one sequence of {} tokens needs {} of KV cache ({} blocks of {} tokens, {} each); {}", need_len,
+                    human_bytes(need), blocks_of(d, o, need_len), o.block_size, human_bytes(d.block_bytes), have),
+        given && longest < 1 ? fmt::format("raise --kv-cache-memory-bytes to {} or more", need)
+        : longest < 1        ? "use a smaller or quantized model, or lower --max-num-batched-tokens"
+                             : fmt::format("lower --max-model-len to {} or less, or leave it out", longest),
+        "max_model_len"};
   }
   plan.num_blocks = blocks;
   plan.kv_bytes = static_cast<uint64_t>(blocks) * d.block_bytes;
-  plan.max_model_len = std::min(wanted_len, blocks * o.block_size);
+  plan.kv_windows = d.kv_windows;
+  plan.max_model_len = longest;
   plan.max_model_len_lowered = plan.max_model_len < wanted_len;
   return plan;
 }

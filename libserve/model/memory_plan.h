@@ -14,9 +14,10 @@ int64_t longest_max_model_len(const formats::ModelConfig& config);
 
 struct MemoryDemand {
   uint64_t weights_bytes = 0;
-  uint64_t workspace_bytes = 0;       // activations
-  uint64_t rope_bytes_per_token = 0;  // rope table, per position of max_model_len
-  uint64_t block_bytes = 0;           // one KV block of all layers
+  uint64_t workspace_bytes = 0;           // activations
+  uint64_t rope_bytes_per_token = 0;      // rope table, per position of max_model_len
+  uint64_t block_bytes = 0;               // one KV block: of the layers of one group
+  std::vector<int64_t> kv_windows = {0};  // of the groups of layers (mhub/base/kv_blocks.h)
   int64_t native_len = 0, longest_len = 0;
 };
 

@@ -28,8 +28,10 @@ constexpr auto kFormats = std::to_array<FormatRow>({
     {"mxfp4", "gpt-oss's stacked experts, and their float form",
      "the float form by reference logits, the packed form by the float form"},
     {"GGUF", "F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q2_K to Q6_K, IQ4_NL, IQ4_XS, MXFP4; split files",
-     "blocks by the gguf package; llama and gemma3 by real models; gemma2 by its specification alone; the others by "
-     "the reference sets rewritten as float32 GGUF (not part of the tests)"},
+     "blocks by the gguf package; llama and gemma3 by real models; gemma2 by a tiny file that "
+     "llama.cpp and transformers read alike, the others by the reference sets rewritten as float32 GGUF (neither is "
+     "part "
+     "of the tests)"},
 });
 
 }  // namespace
@@ -48,10 +50,9 @@ std::string models_page() {
   page += "\n## Weights\n| format | forms | checked by |\n| --- | --- | --- |\n";
   for (const FormatRow& row : kFormats) page += fmt::format("| {} | {} | {} |\n", row.format, row.forms, row.checked);
   page +=
-      "\n## Known limits\n- Layers with a sliding window mask and skip what lies outside of it, but hold the blocks of "
-      "the "
-      "whole context.\n- longrope takes its long factors for all requests once `--max-model-len` is above the original "
-      "length.\n- Weights in F8_E4M3 and reordered GPTQ are decoded on the fly, or at load, on the CPU: they are "
+      "\n## Known limits\n- On CUDA, layers with a sliding window hold the blocks of the whole context where other "
+      "layers of the model see all of it.\n- Weights in F8_E4M3 and reordered GPTQ are decoded on the fly, or at load, "
+      "on the CPU: they are "
       "exact, "
       "not fast.\n- Multimodal wrappers (`Gemma3ForConditionalGeneration`) are not read; DeepSeek's prediction layers "
       "are "

@@ -4,18 +4,25 @@
 #include <algorithm>
 
 #include "mhub/base/check.h"
+#include "mhub/base/kv_blocks.h"
 #include "scheduler_state.h"
 
 namespace mhub::sched {
+namespace {
+
+// First character of every scope.
+constexpr char kScopeOfShort = 's', kScopeOfLong = 'l';
+
+}  // namespace
 
 Scheduler::State::State(const SchedulerConfig& c)
     : config(c),
-      cache(c.num_blocks, c.block_size, c.hash_seed, c.block_hash),
+      cache(c.num_blocks, c.block_size, c.windows, c.hash_seed, c.block_hash),
       pool(c.num_blocks, [this](BlockId block) { cache.forget(block); }),
       running(Precedes{c.policy}),
       waiting(Precedes{c.policy}) {
   MHUB_CHECK(c.num_blocks > 0 && c.block_size > 0 && c.max_model_len > 0 && c.max_num_seqs > 0 &&
-             c.max_num_batched_tokens > 0);
+             c.max_num_batched_tokens > 0 && !c.windows.empty());
 }
 
 Sequence* Scheduler::State::find(SeqId id) const {
@@ -52,7 +59,8 @@ Result<void> check_fits(const SchedulerConfig& config, int64_t prompt_tokens, in
                  "shorten the prompt or serve with a larger --max-model-len", "prompt"};
   }
   const int64_t total = max_total_tokens(config, prompt_tokens, max_tokens);
-  const int64_t blocks = (total + config.block_size - 1) / config.block_size;
+  const int64_t blocks =
+      most_blocks_of_sequence(config.windows, config.block_size, config.max_num_batched_tokens, total);
   if (blocks > config.num_blocks) {
     return Error{ErrorCode::kContextTooLong,
                  fmt::format("{} prompt and {} new tokens need {} KV blocks of {}, the cache has {}", prompt_tokens,
@@ -67,11 +75,11 @@ Result<void> Scheduler::add(NewSequence sequence) {
   MHUB_CHECK(!state_->find(sequence.id) && sequence.max_tokens >= 0);
   const auto prompt = static_cast<int64_t>(sequence.prompt.size());
   MHUB_CHECK_OK(check_fits(config, prompt, sequence.max_tokens));
-  auto added = std::make_unique<Sequence>(state_->pool);
+  auto added = std::make_unique<Sequence>(SequenceBlocks(state_->pool, config.windows, config.block_size));
   added->id = sequence.id;
   added->arrival = state_->next_arrival++;
   added->priority = sequence.priority;
-  added->scope = std::move(sequence.cache_scope);
+  added->scope = kScopeOfShort + std::move(sequence.cache_scope);
   added->read_prefix_cache = sequence.read_prefix_cache && config.enable_prefix_caching;
   added->tokens = std::move(sequence.prompt);
   added->num_prompt = prompt;
@@ -105,23 +113,21 @@ void Scheduler::State::plan_step(InFlight& step) {
   State& s = *this;
   const ScheduledBatch& batch = step.batch;
   const uint64_t preemptions_before = s.preemptions;
-  // make_room() may take later sequences out of `running`: look up the next one after each turn.
-  for (auto it = s.running.begin(); it != s.running.end() && batch.num_tokens < s.config.max_num_batched_tokens;) {
-    Sequence& sequence = **it;
-    if (sequence.decoding() && s.make_room(sequence)) s.plan(sequence, step);
-    it = s.running.upper_bound(&sequence);
-  }
-  for (Sequence* sequence : s.running) {
-    if (batch.num_tokens >= s.config.max_num_batched_tokens) break;
-    if (!sequence->decoding() && sequence->num_left() > 0) s.plan(*sequence, step);
+  s.make_rooms();
+  for (const bool decoding : {true, false}) {
+    for (Sequence* sequence : s.running) {
+      if (batch.num_tokens >= s.config.max_num_batched_tokens) break;
+      if (sequence->has_room && sequence->decoding() == decoding) s.plan(*sequence, step);
+    }
   }
   if (s.preemptions != preemptions_before) return;
   for (auto it = s.waiting.begin(); it != s.waiting.end();) {
     Sequence& sequence = **it++;
     if (batch.num_tokens >= s.config.max_num_batched_tokens) break;
     if (static_cast<int64_t>(s.running.size()) >= s.config.max_num_seqs) break;
+    if (s.outgrown(sequence)) s.lengthen(sequence);
     const auto prefix = s.cached_prefix(sequence);
-    if (s.worth_waiting(sequence, static_cast<int64_t>(prefix.size()) * s.config.block_size)) continue;
+    if (s.worth_waiting(sequence, static_cast<int64_t>(prefix.size) * s.config.block_size)) continue;
     if (!s.admit(sequence, prefix)) break;  // nobody overtakes the first that lacks blocks
     s.plan(sequence, step);
   }
@@ -139,22 +145,49 @@ void Scheduler::State::plan(Sequence& sequence, InFlight& step) {
   if (scheduled.sample) sequence.tokens.push_back(kPendingToken);  // first: it may move the tokens
   const std::span<const TokenId> tokens = sequence.tokens;
   scheduled.tokens = tokens.subspan(static_cast<size_t>(scheduled.start), static_cast<size_t>(count));
-  scheduled.block_table = sequence.table.blocks();
+  scheduled.block_table = sequence.blocks.groups()[0].blocks();
+  scheduled.more_block_tables = sequence.blocks.more_tables();
+  scheduled.long_context = sequence.long_context;
   scheduled.prompt = sequence.prompt();
   scheduled.output = tokens.first(known).subspan(static_cast<size_t>(sequence.num_prompt));
   if (scheduled.tokens.back() == kPendingToken) scheduled.pending_row = sequence.pending_row;
   if (scheduled.sample) sequence.pending_row = row;
   sequence.num_planned += count;
+  sequence.has_room = false;
   batch.seqs.push_back(scheduled);
   batch.num_tokens += count;
   step.rows.push_back({sequence.id, sequence.num_planned, scheduled.sample, sequence.restarts});
 }
 
+// Before anything is planned, so that nobody loses blocks whom the batch counts on.
+void Scheduler::State::make_rooms() {
+  int64_t decodes = 0, prefills = 0;  // tokens
+  // make_room() may take later sequences out of `running`: look up the next one after each turn.
+  for (auto it = running.begin(); it != running.end();) {
+    Sequence& sequence = **it;
+    if (sequence.num_left() > 0 && outgrown(sequence)) {
+      it = running.upper_bound(&sequence);
+      lengthen(sequence);
+      restart(sequence);
+      continue;
+    }
+    int64_t& before = sequence.decoding() ? decodes : prefills;
+    const bool turn = sequence.num_left() > 0 && before < config.max_num_batched_tokens;
+    sequence.has_room = turn && make_room(sequence);
+    if (sequence.has_room) before += sequence.num_left();
+    it = running.upper_bound(&sequence);
+  }
+}
+
+SequenceBlocks::Reach Scheduler::State::reach_of(const Sequence& sequence) const {
+  const int64_t all = sequence.num_tokens();
+  return {all, std::min(all, sequence.num_planned + config.max_num_batched_tokens)};
+}
+
 // The first sequence in order can always preempt all others, and add() made sure that it fits alone: it gets on, ends,
 // and so does everyone after it. A sequence that finds nobody behind it keeps its blocks and sits the step out.
 bool Scheduler::State::make_room(Sequence& sequence) {
-  while (static_cast<int64_t>(sequence.table.size()) < blocks_for(sequence.num_tokens())) {
-    if (sequence.table.append_new()) continue;
+  while (!sequence.blocks.grow(reach_of(sequence))) {
     Sequence* victim = victim_behind(sequence);
     if (!victim) return false;
     preempt(*victim);
@@ -168,9 +201,14 @@ Sequence* Scheduler::State::victim_behind(const Sequence& sequence) const {
   Sequence* best = nullptr;
   int64_t best_loss = 0;
   for (auto it = running.rbegin(); it != running.rend() && *it != &sequence; ++it) {
-    const auto blocks = (*it)->table.blocks();
-    const auto freed = std::count_if(blocks.begin(), blocks.end(), [&](BlockId b) { return pool.holders(b) == 1; });
-    const int64_t shared_tokens = (static_cast<int64_t>(blocks.size()) - freed) * config.block_size;
+    const auto alone = [&](const BlockTable& table) {
+      const auto held = table.held();
+      return std::count_if(held.begin(), held.end(), [&](BlockId b) { return pool.holders(b) == 1; });
+    };
+    int64_t freed = 0;
+    for (const BlockTable& table : (*it)->blocks.groups()) freed += alone(table);
+    const BlockTable& first = (*it)->blocks.groups()[0];
+    const int64_t shared_tokens = (static_cast<int64_t>(first.held().size()) - alone(first)) * config.block_size;
     const int64_t loss = std::max<int64_t>(0, (*it)->num_computed - shared_tokens);
     if (freed > 0 && (!best || loss < best_loss)) {
       best = *it;
@@ -182,18 +220,32 @@ Sequence* Scheduler::State::victim_behind(const Sequence& sequence) const {
   return best;
 }
 
+bool Scheduler::State::outgrown(const Sequence& sequence) const {
+  return config.long_context_from > 0 && !sequence.long_context && sequence.num_tokens() > config.long_context_from;
+}
+
+void Scheduler::State::lengthen(Sequence& sequence) {
+  sequence.long_context = true;
+  sequence.scope.front() = kScopeOfLong;
+}
+
 void Scheduler::State::preempt(Sequence& sequence) {
-  sequence.table.clear();
+  restart(sequence);
+  ++preemptions;
+}
+
+void Scheduler::State::restart(Sequence& sequence) {
+  sequence.blocks.clear();
   sequence.num_computed = sequence.num_planned = 0;
+  sequence.last_sealed = PrefixCache::kRoot;
   sequence.num_sealed = 0;
   ++sequence.restarts;
   running.erase(&sequence);
   waiting.insert(&sequence);
-  ++preemptions;
 }
 
 // At least one token is left to compute, else there would be no logits to sample from.
-std::vector<BlockId> Scheduler::State::cached_prefix(const Sequence& sequence) const {
+PrefixCache::Prefix Scheduler::State::cached_prefix(const Sequence& sequence) const {
   if (!sequence.read_prefix_cache) return {};
   return cache.find(sequence.scope, sequence.tokens,
                     static_cast<size_t>((sequence.num_tokens() - 1) / config.block_size));
@@ -214,19 +266,29 @@ bool Scheduler::State::worth_waiting(const Sequence& sequence, int64_t cached_to
   });
 }
 
-// Gives a waiting sequence blocks for all its tokens, and leaves one for each running sequence to grow into.
-bool Scheduler::State::admit(Sequence& sequence, const std::vector<BlockId>& prefix) {
-  const int64_t fresh = blocks_for(sequence.num_tokens()) - static_cast<int64_t>(prefix.size());
-  const auto revived = std::count_if(prefix.begin(), prefix.end(), [&](BlockId b) { return pool.holders(b) == 0; });
-  if (fresh + revived + static_cast<int64_t>(running.size()) > pool.num_available()) return false;
-  for (const BlockId block : prefix) sequence.table.append_shared(block);
-  for (int64_t i = 0; i < fresh; ++i) MHUB_CHECK(sequence.table.append_new());
-  sequence.num_sealed = static_cast<int64_t>(prefix.size());
-  sequence.num_computed = sequence.num_planned = sequence.num_sealed * config.block_size;
+// Gives a waiting sequence blocks for all its tokens (for its first step where there is a window), and leaves one of
+// each group for each running sequence to grow into.
+bool Scheduler::State::admit(Sequence& sequence, const PrefixCache::Prefix& prefix) {
+  const auto groups = static_cast<int64_t>(config.windows.size()), size = static_cast<int64_t>(prefix.size);
+  sequence.num_planned = size * config.block_size;
+  const SequenceBlocks::Reach reach = reach_of(sequence);
+  const int64_t fresh = sequence.blocks.lacking(reach) - size * groups;
+  int64_t revived = 0;
+  for (const auto& table : prefix.tables)
+    revived += std::count_if(table.begin(), table.end(), [&](BlockId b) { return b >= 0 && pool.holders(b) == 0; });
+  if (fresh + revived + static_cast<int64_t>(running.size()) * groups > pool.num_available()) {
+    sequence.num_planned = 0;
+    return false;
+  }
+  sequence.blocks.adopt(prefix);
+  MHUB_CHECK(sequence.blocks.grow(reach));
+  sequence.num_sealed = size;
+  sequence.last_sealed = prefix.last;
+  sequence.num_computed = sequence.num_planned;
   if (!sequence.ever_scheduled) {
     sequence.ever_scheduled = true;
     sequence.tokens.reserve(static_cast<size_t>(sequence.max_total));  // none of its steps allocates
-    sequence.table.reserve(static_cast<size_t>(blocks_for(sequence.max_total)));
+    sequence.blocks.reserve(sequence.max_total);
     sequence.num_cached_prompt = sequence.num_computed;
     if (sequence.read_prefix_cache) prefix_queries_tokens += static_cast<uint64_t>(sequence.num_prompt);
     prefix_hit_tokens += static_cast<uint64_t>(sequence.num_cached_prompt);
@@ -265,6 +327,7 @@ std::optional<SeqUpdate> Scheduler::State::apply(const Planned& row, const SeqRe
     if (row.restarts == sequence->restarts) {
       sequence->num_computed = row.end;
       seal_full_blocks(*sequence);
+      sequence->blocks.drop_unseen(row.end);
     }
     const bool full = row.end + (row.sampled ? 1 : 0) == sequence->max_total;
     if (!update.finish && full) update.finish = Finish::kLength;
@@ -286,29 +349,32 @@ void Scheduler::State::seal_full_blocks(Sequence& sequence) {
     const auto index = static_cast<size_t>(sequence.num_sealed);
     const auto size = static_cast<size_t>(config.block_size);
     const auto content = std::span(sequence.tokens).subspan(index * size, size);
-    const auto parent = index == 0 ? std::nullopt : std::optional(sequence.table[index - 1]);
-    const auto known = cache.insert(sequence.scope, parent, content, sequence.table[index]);
-    if (!known) continue;
-    if (*known == sequence.table[index]) {
-      pool.set_cached(*known, true);
-    } else {
-      sequence.table.replace(index, *known);
+    const auto tables = sequence.blocks.groups();
+    sealing.clear();
+    for (const BlockTable& table : tables) sealing.push_back(table[index]);
+    sequence.last_sealed = cache.insert(sequence.scope, sequence.last_sealed, content, sealing);
+    if (sequence.last_sealed == PrefixCache::kNoNode) continue;
+    for (size_t g = 0; g < tables.size(); ++g) {
+      if (sealing[g] == tables[g][index]) {
+        pool.set_cached(sealing[g], true);
+      } else {
+        tables[g].replace(index, sealing[g]);
+      }
     }
   }
 }
 
 // After logits that were not finite: nobody may find these keys and values again, neither those that the sequence holds
-// nor those that it had when it was preempted in between.
+// nor those that it had before its windows passed them or it was preempted.
 void Scheduler::State::distrust_blocks(const Sequence& sequence) {
   const auto distrust = [this](BlockId block) {
     cache.forget(block);
     pool.set_cached(block, false);
   };
-  for (const BlockId block : sequence.table.blocks()) distrust(block);
-  if (sequence.table.size() > 0) return;
-  for (const BlockId block :
-       cache.find(sequence.scope, sequence.tokens, static_cast<size_t>(sequence.num_tokens() / config.block_size)))
-    distrust(block);
+  for (const BlockTable& table : sequence.blocks.groups()) {
+    for (const BlockId block : table.held()) distrust(block);
+  }
+  for (const BlockId block : cache.known_along(sequence.scope, sequence.tokens)) distrust(block);
 }
 
 bool Scheduler::idle() const {

@@ -8,6 +8,7 @@
 #include <unordered_map>
 
 #include "block_pool.h"
+#include "mhub/base/kv_blocks.h"
 #include "prefix_cache.h"
 #include "sequence.h"
 
@@ -27,12 +28,17 @@ struct Scheduler::State {
   // schedule(), part by part.
   void plan_step(InFlight& step);
   void plan(Sequence& sequence, InFlight& step);
-  bool make_room(Sequence& sequence);  // for its next token, preempting others if need be
+  SequenceBlocks::Reach reach_of(const Sequence& sequence) const;
+  bool make_room(Sequence& sequence);  // for its next step, preempting others if need be
+  void make_rooms();
   Sequence* victim_behind(const Sequence& sequence) const;
   void preempt(Sequence& sequence);
-  std::vector<BlockId> cached_prefix(const Sequence& sequence) const;
+  void restart(Sequence& sequence);  // it loses its seat, and all that was computed for it
+  bool outgrown(const Sequence& sequence) const;
+  void lengthen(Sequence& sequence);
+  PrefixCache::Prefix cached_prefix(const Sequence& sequence) const;
   bool worth_waiting(const Sequence& sequence, int64_t cached_tokens) const;
-  bool admit(Sequence& sequence, const std::vector<BlockId>& prefix);
+  bool admit(Sequence& sequence, const PrefixCache::Prefix& prefix);
   // commit(), part by part.
   std::optional<SeqUpdate> apply(const Planned& row, const SeqResult& result);
   void seal_full_blocks(Sequence& sequence);
@@ -54,9 +60,10 @@ struct Scheduler::State {
     ScheduledBatch batch;
     std::vector<Planned> rows;
   };
-  std::array<InFlight, 2> steps;  // used in turn
+  std::array<InFlight, kMostStepsInFlight> steps;  // used in turn
   size_t oldest_step = 0;
   int num_in_flight = 0;
+  std::vector<BlockId> sealing;    // of seal_full_blocks(), by group
   std::vector<SeqUpdate> updates;  // of the last commit()
   uint64_t next_arrival = 0;
   uint64_t preemptions = 0, prefix_queries_tokens = 0, prefix_hit_tokens = 0;

@@ -6,31 +6,34 @@
 #include <string>
 #include <vector>
 
-#include "block_table.h"
+#include "sequence_blocks.h"
 
 namespace mhub::sched {
 
 // A request inside the scheduler. It is running (has a seat and blocks) or waiting (has neither).
 struct Sequence {
-  explicit Sequence(BlockPool& pool) : table(pool) {}
+  explicit Sequence(SequenceBlocks own) : blocks(std::move(own)) {}
 
   SeqId id = 0;
   uint64_t arrival = 0;
   int priority = 0;
-  std::string scope;
+  std::string scope;  // of the prefix cache; sequences that are computed as long ones have another
+  bool long_context = false;
   bool read_prefix_cache = true;
 
   std::vector<TokenId> tokens;  // prompt, then output; kPendingToken for what steps in flight sample
   int64_t num_prompt = 0;
   int64_t max_total = 0;     // tokens.size() at which it ends by length
-  int64_t num_computed = 0;  // tokens whose keys and values are in `table`
+  int64_t num_computed = 0;  // tokens whose keys and values are in `blocks`
   int64_t num_planned = 0;   // the same, once the steps in flight are done
   int64_t num_sealed = 0;    // leading blocks offered to the prefix cache
   int64_t num_cached_prompt = 0;
   bool ever_scheduled = false;
   int32_t pending_row = -1;  // of the last planned batch that samples it
   uint32_t restarts = 0;     // times that it was preempted
-  BlockTable table;
+  PrefixCache::NodeId last_sealed = PrefixCache::kRoot;
+  bool has_room = false;  // blocks for what the step being planned may give it
+  SequenceBlocks blocks;
 
   int64_t num_tokens() const { return static_cast<int64_t>(tokens.size()); }
   // Tokens left to plan. The last of all is sampled and never computed.

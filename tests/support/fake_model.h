@@ -35,8 +35,12 @@ class FakeKv {
     for (size_t i = 0; i < tokens.size(); ++i) slot(start + static_cast<int64_t>(i), table) = tokens[i] ^ tag;
   }
   std::vector<int32_t> read(int64_t count, std::span<const int32_t> table, int32_t tag = 0) {
+    return read_range(0, count, table, tag);
+  }
+  // Positions [first, last).
+  std::vector<int32_t> read_range(int64_t first, int64_t last, std::span<const int32_t> table, int32_t tag) {
     std::vector<int32_t> context;
-    for (int64_t position = 0; position < count; ++position) context.push_back(slot(position, table) ^ tag);
+    for (int64_t position = first; position < last; ++position) context.push_back(slot(position, table) ^ tag);
     return context;
   }
 

@@ -53,6 +53,8 @@ class FakeRunner final : public model::ModelRunner {
   }
   int64_t num_blocks() const override { return config_.num_blocks; }
   int64_t block_size() const override { return config_.block_size; }
+  int64_t long_context_from() const override { return config_.long_context_from; }
+  const std::vector<int64_t>& kv_windows() const override { return config_.windows; }
   int64_t vocab_size() const override { return kVocab; }
   int64_t max_model_len() const override { return config_.max_model_len; }
 

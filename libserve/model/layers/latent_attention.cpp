@@ -38,9 +38,10 @@ void LatentAttention::forward(const StepContext& step, kernels::TensorView out, 
 
   backend.copy_heads(latent_q, key_dim, q.cols_at(nope_dim, q.cols - nope_dim), q_dim, num_heads, rope_dim);
   backend.linear_heads(latent_q.cols_at(rope_dim, latent_q.cols - rope_dim), key_dim, q, q_dim, pointers(key_heads));
-  backend.rope_and_write_kv(latent_q, key, {}, step.batch.positions, step.batch.slot_mapping,
-                            device_floats(step.rope.cos_sin), rope_dim, step.rope.style, step.cache, layer);
-  backend.attention(latent_out, latent_q, step.batch.attention(), options, step.cache, layer);
+  const KvGroups::Place kv = step.kv_groups.places[static_cast<size_t>(layer)];
+  backend.rope_and_write_kv(latent_q, key, {}, step.batch.positions, step.batch.groups[kv.group].slot_mapping,
+                            device_floats(step.rope.cos_sin), rope_dim, step.rope.style, step.cache, kv.layer);
+  backend.attention(latent_out, latent_q, step.batch.attention(kv.group), options, step.cache, kv.layer);
   backend.linear_heads(heads, value_dim, latent_out, latent_dim, pointers(value_heads));
   o_proj.forward(backend, out, heads);
 }

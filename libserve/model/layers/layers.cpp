@@ -19,11 +19,12 @@ void Attention::forward(const StepContext& step, kernels::TensorView out, kernel
     k_norm.forward(step.backend, k, k);
   }
   const RopeTable& rope = local_rope ? step.local_rope : step.rope;
-  step.backend.rope_and_write_kv(q, k, v, step.batch.positions, step.batch.slot_mapping, device_floats(rope.cos_sin),
-                                 rope.rotary_dim, rope.style, step.cache, layer);
+  const KvGroups::Place kv = step.kv_groups.places[static_cast<size_t>(layer)];
+  step.backend.rope_and_write_kv(q, k, v, step.batch.positions, step.batch.groups[kv.group].slot_mapping,
+                                 device_floats(rope.cos_sin), rope.rotary_dim, rope.style, step.cache, kv.layer);
   kernels::AttentionOptions with_sinks = options;
   with_sinks.sinks = device_floats(sinks);
-  step.backend.attention(heads, q, step.batch.attention(), with_sinks, step.cache, layer);
+  step.backend.attention(heads, q, step.batch.attention(kv.group), with_sinks, step.cache, kv.layer);
   o_proj.forward(step.backend, out, heads);
 }
 

@@ -3,6 +3,7 @@
 
 #include <memory>
 
+#include "layers/kv_groups.h"
 #include "layers/step_batch.h"
 #include "layers/workspace.h"
 #include "mhub/kernels/backend.h"
@@ -24,6 +25,7 @@ struct StepContext {
   const RopeTable& rope;
   const RopeTable& local_rope;  // of the layers that slide; the same as rope where a model has one
   kernels::KvCache& cache;
+  const KvGroups& kv_groups;
 };
 
 inline const float* device_floats(const std::unique_ptr<kernels::Buffer>& buffer) {

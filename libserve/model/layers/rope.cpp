@@ -96,6 +96,12 @@ double attention_stretch(const RopeScaling& scaling) {
   return scaling.rope_type == "yarn" ? yarn_mscale(scaling.factor, scaling.mscale_all_dim.value_or(0)) : 1.0;
 }
 
+int64_t length_of_short_rope(const ModelConfig& config, int64_t max_model_len) {
+  const RopeScaling& s = config.rope_scaling;
+  if (s.rope_type != "longrope" || max_model_len <= s.original_max_position_embeddings) return 0;
+  return s.original_max_position_embeddings;
+}
+
 Result<RopeFrequencies> rope_frequencies(const ModelConfig& config, int64_t max_model_len,
                                          std::span<const float> divisors) {
   const int64_t d = rotary_dim(config);

@@ -24,6 +24,7 @@ inline std::vector<Frame> sample_frames() {
   info.architecture = "LlamaForCausalLM";
   info.eos_token_ids = {1, 2};
   info.notices = {"a", "", "b"};
+  info.kv_windows = {0, 512};
   GenerationRequest request;
   request.prompt = {1, 2, 3};
   request.cache_scope = "scope";

@@ -8,6 +8,7 @@
 
 #include "api_fixture.h"
 #include "architectures.h"
+#include "mhub/base/kv_blocks.h"
 #include "mhub/engine/engine.h"
 #include "mhub/formats/tensor_table.h"
 #include "support/family_config.h"
@@ -88,6 +89,7 @@ class Server {
     return answers;
   }
   engine::EngineStats stats() const { return generator_->stats(); }
+  std::vector<int64_t> kv_windows() const { return generator_->info().kv_windows; }
   uint64_t block_bytes() const {
     return generator_->info().kv_bytes / static_cast<uint64_t>(generator_->stats().num_blocks);
   }
@@ -126,11 +128,13 @@ std::vector<Answer> expect_the_same_answers(engine::EngineConfig config, const s
   config.enable_prefix_caching = false;
   std::vector<Answer> alone;
   uint64_t block_bytes = 0;
+  std::vector<int64_t> windows;
   {
     const Server server(config);
     for (const Ids& prompt : asked) alone.push_back(server.ask(prompt));
     expect_same(server.ask_together(asked), alone, "together");
     block_bytes = server.block_bytes();
+    windows = server.kv_windows();
   }
   config.enable_prefix_caching = true;
   {
@@ -148,8 +152,9 @@ std::vector<Answer> expect_the_same_answers(engine::EngineConfig config, const s
     EXPECT_GT(cached, 100);
   }
   engine::EngineConfig small = config;
-  small.kv_cache_memory_bytes = block_bytes * static_cast<uint64_t>(kLongest / kBlockSize);  // one longest sequence
   small.max_num_batched_tokens = 29;
+  small.kv_cache_memory_bytes =  // one longest sequence
+      block_bytes * static_cast<uint64_t>(most_blocks_of_sequence(windows, kBlockSize, 29, kLongest));
   const Server server(small);
   std::vector<Ids> twice = asked;
   twice.insert(twice.end(), asked.begin(), asked.end());
@@ -176,6 +181,30 @@ std::vector<std::string> family_names() {
   return out;
 }
 INSTANTIATE_TEST_SUITE_P(All, FamilyOverHttp, testing::ValuesIn(family_names()), [](const auto& p) { return p.param; });
+
+// Prompts on both sides of the original length, and answers that grow past it.
+TEST(LongropeOverHttp, TheSameAnswersAndNoSeamWhereASequenceGrows) {
+  Json config = test::family_config("Phi3ForCausalLM");
+  config["max_position_embeddings"] = kLongest;
+  config["original_max_position_embeddings"] = 48;
+  config["rope_scaling"] = {
+      {"type", "longrope"}, {"short_factor", std::vector<double>(8, 1.5)}, {"long_factor", std::vector<double>(8, 6)}};
+  const test::TempDir dir;
+  test::write_file(dir / "config.json", dump_json(config, 1));
+  Ids first;
+  for (int32_t i = 0; i < 40; ++i) first.push_back((i * 37 + 11) % 250);
+  const auto alone = expect_the_same_answers(engine_config(dir.path(), true), prompts(first));
+  const auto answered = parse_json(alone.at(0).text);
+  ASSERT_TRUE(answered);
+  const auto answer = (*answered)["token_ids"].get<Ids>();
+  // What was answered up to a place past the original length, asked as a prompt, goes on in the same way.
+  first.insert(first.end(), answer.begin(), answer.begin() + 12);
+  const Server server(engine_config(dir.path(), true));
+  const auto rest = parse_json(server.ask(first).text);
+  ASSERT_TRUE(rest);
+  const auto rest_ids = (*rest)["token_ids"].get<Ids>();
+  EXPECT_TRUE(std::equal(answer.begin() + 12, answer.end(), rest_ids.begin()));
+}
 
 Ids read_ids(const formats::TensorTable& table, std::string_view name) {
   const auto* entry = table.find(name);

@@ -55,6 +55,7 @@ struct Sequence {
   std::vector<int32_t> prompt, output, blocks;
   SamplingParams params;
   int32_t computed = 0;
+  bool long_context = false;
 
   std::vector<int32_t> tokens() const {
     std::vector<int32_t> all = prompt;
@@ -77,6 +78,16 @@ inline std::vector<int32_t> block_table(const ModelRunner& model, int64_t tokens
   return table;
 }
 
+// A table of blocks as one for each group of layers, none in two.
+inline std::vector<std::vector<int32_t>> tables_by_group(const ModelRunner& model, const std::vector<int32_t>& blocks) {
+  std::vector<std::vector<int32_t>> tables(model.kv_windows().size());
+  for (size_t g = 0; g < tables.size(); ++g) {
+    for (const int32_t block : blocks)
+      tables[g].push_back(block * static_cast<int32_t>(tables.size()) + static_cast<int32_t>(g));
+  }
+  return tables;
+}
+
 // Steps one sequence until it has `count` outputs; the prompt in chunks of `chunk` tokens.
 inline std::vector<int32_t> generate(ModelRunner& model, Sequence& sequence, int count, int32_t chunk = 1 << 20) {
   while (static_cast<int>(sequence.output.size()) < count) {
@@ -87,7 +98,11 @@ inline std::vector<int32_t> generate(ModelRunner& model, Sequence& sequence, int
     row.tokens =
         std::span(tokens).subspan(static_cast<size_t>(sequence.computed), static_cast<size_t>(end - sequence.computed));
     row.first_position = sequence.computed;
-    row.block_table = sequence.blocks;
+    const auto tables = tables_by_group(model, sequence.blocks);
+    const std::vector<std::span<const int32_t>> more(tables.begin() + 1, tables.end());
+    row.block_table = tables[0];
+    row.more_block_tables = more;
+    row.long_context = sequence.long_context;
     row.sample = end == total;
     row.params = &sequence.params;
     row.prompt = sequence.prompt;

@@ -55,6 +55,30 @@ TEST(MemoryPlan, CpuPoolIsModestByDefault) {
   EXPECT_EQ(plan_memory(demand(), options, device("cpu", 64 * kGiB, 2 * kGiB))->num_blocks, 2048 - 1024 - 66);
 }
 
+// One group that keeps everything and three whose layers see 256 positions.
+TEST(MemoryPlan, WindowsHoldTheirWindowOnly) {
+  MemoryDemand d = demand();
+  d.kv_windows = {0, 256, 256, 256};
+  RunnerOptions options;
+  options.max_num_seqs = 2;
+  options.max_num_batched_tokens = 128;
+  // 256 blocks, and for each window 256 positions and two steps of 128: 32 blocks and one that is cut.
+  const auto plan = plan_memory(d, options, device("cpu", 64 * kGiB, 60 * kGiB));
+  ASSERT_TRUE(plan) << plan.error().one_line();
+  EXPECT_EQ(plan->num_blocks, 2 * (256 + 3 * 33));
+  EXPECT_EQ(plan->kv_windows, d.kv_windows);
+  options.kv_cache_memory_bytes = 200 * kMiB;
+  const auto lowered = plan_memory(d, options, device("cpu", 64 * kGiB, 60 * kGiB));
+  ASSERT_TRUE(lowered);
+  EXPECT_EQ(lowered->max_model_len, 16 * (200 - 3 * 33));
+  options.max_model_len = 4096;
+  const auto refused = plan_memory(d, options, device("cpu", 64 * kGiB, 60 * kGiB));
+  ASSERT_FALSE(refused);
+  EXPECT_NE(refused.error().message.find("needs 355.0 MiB of KV cache (355 blocks of 16 tokens, 1.0 MiB each)"),
+            std::string::npos)
+      << refused.error().message;
+}
+
 TEST(MemoryPlan, LongGivenContextMayPassTheCpuDefault) {
   MemoryDemand d = demand();
   d.native_len = d.longest_len = 131072;

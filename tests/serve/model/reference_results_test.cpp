@@ -6,6 +6,7 @@
 #include <fstream>
 
 #include "mhub/base/json.h"
+#include "serve/model/perplexity.h"
 #include "serve/model/reference_files.h"
 #include "support/shared_dir.h"
 
@@ -140,13 +141,6 @@ class SmolLm2Test : public testing::TestWithParam<const char*> {
   std::unique_ptr<LoadedModel> model_;
 };
 
-double log_sum_exp(std::span<const float> row) {
-  const double top = static_cast<double>(*std::max_element(row.begin(), row.end()));
-  double sum = 0;
-  for (const float x : row) sum += std::exp(static_cast<double>(x) - top);
-  return top + std::log(sum);
-}
-
 TEST_P(SmolLm2Test, GreedyAndTopFive) {
   double worst = 0;
   int wrong = 0, steps = 0;
@@ -189,46 +183,12 @@ TEST_P(SmolLm2Test, LastLogits) {
 }
 
 TEST_P(SmolLm2Test, PerplexityAndDivergence) {
-  const Json& perplexity = reference_["perplexity"];
-  const auto ids = ids_of(perplexity["ids"]);
-  constexpr size_t kWindow = 1024;
-  double nll = 0, reference_nll = 0, divergence = 0, worst = 0;
-  size_t scored = 0, compared = 0, same_top = 0;
-  for (size_t window = 0; window < kWindows; ++window) {
-    reference_nll += perplexity["window_nll_sum"][window].get<double>();
-    const auto tokens = std::span(ids).subspan(window * kWindow, kWindow);
-    model_->forward_logits(tokens, [&](int64_t position, std::span<const float> logits) {
-      const double total = log_sum_exp(logits);
-      if (position + 1 < static_cast<int64_t>(kWindow)) {
-        nll += total - static_cast<double>(logits[static_cast<size_t>(tokens[static_cast<size_t>(position) + 1])]);
-        ++scored;
-      }
-      if (position % 32 != 31) return;
-      const Json& at = perplexity["kl"][window][static_cast<size_t>(position / 32)];
-      ASSERT_EQ(at["pos"].get<int64_t>(), position);
-      double kl = 0, p_rest = 1, q_rest = 1;
-      for (const auto& pair : at["top64"]) {
-        const double log_p = pair[1].get<double>();
-        const double log_q = static_cast<double>(logits[pair[0].get<size_t>()]) - total;
-        kl += std::exp(log_p) * (log_p - log_q);
-        p_rest -= std::exp(log_p);
-        q_rest -= std::exp(log_q);
-      }
-      if (p_rest > 0 && q_rest > 0) kl += p_rest * std::log(p_rest / q_rest);
-      divergence += kl;
-      worst = std::max(worst, kl);
-      ++compared;
-      const auto best = std::max_element(logits.begin(), logits.end()) - logits.begin();
-      if (best == at["top64"][0][0].get<int64_t>()) ++same_top;
-    });
-  }
-  const double ours = std::exp(nll / static_cast<double>(scored)),
-               expected = std::exp(reference_nll / static_cast<double>(scored));
-  const double mean = divergence / static_cast<double>(compared);
+  const TextMeasure m = measure_text(*model_, reference_["perplexity"], kWindows, {});
+  const double ours = m.perplexity(), expected = m.reference_perplexity();
   std::printf("%s: perplexity %.6f (reference %.6f), mean KL %.7f, worst %.6f, same top token %zu of %zu\n", GetParam(),
-              ours, expected, mean, worst, same_top, compared);
+              ours, expected, m.mean_divergence(), m.worst, m.same_top, m.compared);
   EXPECT_NEAR(ours, expected, float32() ? 0.001 : 0.005 * expected);
-  EXPECT_LT(mean, float32() ? 1e-6 : 0.0023);
+  EXPECT_LT(m.mean_divergence(), float32() ? 1e-6 : 0.0023);
 }
 INSTANTIATE_TEST_SUITE_P(Dtypes, SmolLm2Test, testing::Values("float32", "auto"),
                          [](const auto& param) { return std::string(param.param); });

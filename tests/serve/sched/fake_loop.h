@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <map>
 #include <set>
 #include <vector>
@@ -23,8 +24,9 @@ class FakeLoop {
   // `stop_at`: output index at which the outside ends it with kStop (-1 never); `tag` marks what its blocks hold.
   Result<void> add(NewSequence sequence, int64_t stop_at = -1, int32_t tag = 0) {
     const SeqId id = sequence.id;
+    std::vector<TokenId> prompt = sequence.prompt;
     auto added = scheduler.add(std::move(sequence));
-    if (added) live_[id] = {stop_at, tag, {}};
+    if (added) live_[id] = {stop_at, tag, {}, std::move(prompt)};
     return added;
   }
   void cancel(SeqId id) {
@@ -86,7 +88,7 @@ class FakeLoop {
   }
   bool idle() const { return scheduler.idle() && in_flight_.empty(); }
   SeqResult run(const ScheduledSeq& row) {
-    const Live& live = live_.at(row.id);
+    Live& live = live_.at(row.id);
     std::vector<TokenId> tokens(row.tokens.begin(), row.tokens.end());
     if (row.pending_row >= 0) {
       const SeqResult& pending = in_flight_.back().at(static_cast<size_t>(row.pending_row));
@@ -94,12 +96,25 @@ class FakeLoop {
       tokens.back() = pending.token.value_or(0);
     }
     for (const TokenId token : tokens) EXPECT_NE(token, kPendingToken);
-    kv_.write(tokens, row.start, row.block_table, live.tag);
+    const bool is_long = config.long_context_from > 0 &&
+                         static_cast<int64_t>(row.prompt.size() + row.output.size()) > config.long_context_from;
+    EXPECT_EQ(row.long_context, is_long);
+    const int32_t tag = live.tag ^ (row.long_context ? 1 << 28 : 0);  // what is computed differs
+    const int64_t end = row.start + static_cast<int64_t>(tokens.size());
+    if (static_cast<int64_t>(live.tokens.size()) < end) live.tokens.push_back(tokens.back());  // after a bad row
+    const auto tables = tables_of(row);
+    for (size_t g = 0; g < tables.size(); ++g) {
+      kv_.write(tokens, row.start, tables[g], tag);
+      // What the row's queries see in this group.
+      const int64_t window = config.windows[g], first = window == 0 ? 0 : std::max<int64_t>(0, row.start - window + 1);
+      const auto seen = kv_.read_range(first, end, tables[g], tag);
+      EXPECT_TRUE(std::equal(seen.begin(), seen.end(), live.tokens.begin() + first)) << "group " << g;
+    }
     SeqResult result{row.id, std::nullopt, std::nullopt};
     if (row.id == bad) result.finish = Finish::kError;
     if (!row.sample || row.id == bad) return result;
-    const auto context = kv_.read(row.start + static_cast<int64_t>(row.tokens.size()), row.block_table, live.tag);
-    result.token = mhub::test::fake_next_token(context, kVocab);
+    result.token = mhub::test::fake_next_token(std::span(live.tokens).first(static_cast<size_t>(end)), kVocab);
+    if (static_cast<int64_t>(live.tokens.size()) == end) live.tokens.push_back(*result.token);
     if (static_cast<int64_t>(row.output.size()) == live.stop_at) result.finish = Finish::kStop;
     return result;
   }
@@ -120,13 +135,22 @@ class FakeLoop {
     int64_t stop_at = -1;
     int32_t tag = 0;
     std::vector<TokenId> output;
+    std::vector<TokenId> tokens;  // prompt and all that was sampled
   };
+  static std::vector<std::span<const BlockId>> tables_of(const ScheduledSeq& row) {
+    std::vector<std::span<const BlockId>> tables = {row.block_table};
+    tables.insert(tables.end(), row.more_block_tables.begin(), row.more_block_tables.end());
+    return tables;
+  }
   void check(const ScheduledBatch& batch) {
     int64_t tokens = 0;
     std::set<SeqId> ids;
     std::map<BlockId, int> readers;
     for (const auto& row : batch.seqs) {
-      for (const BlockId block : row.block_table) ++readers[block];
+      ASSERT_EQ(row.more_block_tables.size() + 1, config.windows.size());
+      for (const auto table : tables_of(row)) {
+        for (const BlockId block : table) ++readers[block];
+      }
     }
     for (const auto& row : batch.seqs) {
       const auto count = static_cast<int64_t>(row.tokens.size());
@@ -134,11 +158,14 @@ class FakeLoop {
       ASSERT_TRUE(ids.insert(row.id).second);
       ASSERT_GT(count, 0);
       const int64_t end = row.start + count;
-      ASSERT_LE(end, static_cast<int64_t>(row.block_table.size()) * config.block_size);
       ASSERT_LE(end, static_cast<int64_t>(row.prompt.size() + row.output.size()));
-      for (int64_t position = row.start; position < end; ++position) {
-        const BlockId block = row.block_table[static_cast<size_t>(position / config.block_size)];
-        ASSERT_EQ(readers[block], 1) << "writes into a shared block";
+      for (const auto table : tables_of(row)) {
+        ASSERT_LE(end, static_cast<int64_t>(table.size()) * config.block_size);
+        for (int64_t position = row.start; position < end; ++position) {
+          const BlockId block = table[static_cast<size_t>(position / config.block_size)];
+          ASSERT_NE(block, kNoBlock);
+          ASSERT_EQ(readers[block], 1) << "writes into a shared block";
+        }
       }
     }
     ASSERT_EQ(tokens, batch.num_tokens);

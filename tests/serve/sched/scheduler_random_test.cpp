@@ -5,6 +5,7 @@
 #include <random>
 
 #include "fake_loop.h"
+#include "mhub/base/kv_blocks.h"
 
 namespace mhub::sched::test {
 namespace {
@@ -53,6 +54,8 @@ class RandomLoad {
     config.max_model_len = std::min<int64_t>(pick(10, 100), config.num_blocks * config.block_size);
     config.max_num_seqs = pick(1, 12);
     config.max_num_batched_tokens = pick(1, 40);
+    if (pick(0, 1) == 0) add_windows(config);
+    if (pick(0, 3) == 0) config.long_context_from = pick(1, config.max_model_len);
     config.enable_prefix_caching = pick(0, 4) != 0;
     config.policy = pick(0, 1) == 0 ? Policy::kFcfs : Policy::kPriority;
     config.hash_seed = random_();
@@ -62,6 +65,20 @@ class RandomLoad {
       };
     }
     return config;
+  }
+  // Up to four groups of layers; the longest context is what then fits.
+  void add_windows(SchedulerConfig& config) {
+    const int64_t groups = pick(1, 4), wanted = config.max_model_len;
+    config.windows.clear();
+    for (int64_t g = 0; g < groups; ++g) config.windows.push_back(pick(0, 2) == 0 ? 0 : pick(1, 30));
+    const auto fits = [&](int64_t tokens) {
+      return most_blocks_of_sequence(config.windows, config.block_size, config.max_num_batched_tokens, tokens) <=
+             config.num_blocks;
+    };
+    while (config.max_model_len > 0 && !fits(config.max_model_len)) --config.max_model_len;
+    if (config.max_model_len >= 4) return;
+    config.windows = {0};
+    config.max_model_len = wanted;
   }
   void submit() {
     NewSequence made;

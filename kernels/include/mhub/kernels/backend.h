@@ -174,6 +174,9 @@ class Backend {
   }
 
   // --- a step as a whole ---
+  // Whether layers of one step may be given slots and block tables of their own, beside those that begin_step()
+  // announces.
+  virtual bool several_block_tables() const { return false; }
   // Announces a step's inputs, so that they are copied once and not by each operation. The arrays stay where they are
   // until the next announcement: operations know them by their place.
   virtual void begin_step(const StepInputs& inputs) { static_cast<void>(inputs); }

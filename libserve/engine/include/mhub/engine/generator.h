@@ -63,6 +63,7 @@ struct EngineStats {
 struct ModelInfo {
   std::string architecture;
   int64_t vocab_size = 0, max_model_len = 0;
+  std::vector<int64_t> kv_windows = {0};  // of the groups of layers (mhub/base/kv_blocks.h)
   uint64_t weights_bytes = 0, kv_bytes = 0, workspace_bytes = 0, resident_bytes = 0;
   std::string device, kv_dtype, compute;
   std::vector<TokenId> eos_token_ids;

@@ -25,7 +25,10 @@ struct StepRow {
   int32_t pending_row = -1;
   int32_t first_position = 0;
   std::span<const int32_t> block_table;  // covers first_position + tokens.size() positions
-  bool sample = false;                   // sample after the last token of this row
+  // Those of the groups of layers after the first (kv_windows()). Blocks behind a group's window may be -1.
+  std::span<const std::span<const int32_t>> more_block_tables;
+  bool long_context = false;  // the sequence has more tokens than long_context_from(): all its steps say so
+  bool sample = false;        // sample after the last token of this row
   const SamplingParams* params = nullptr;
   std::span<const uint32_t> allowed;  // bit per token id that a constraint leaves; empty = all
   std::span<const int32_t> prompt;  // whole prompt (penalties)
@@ -67,6 +70,10 @@ class ModelRunner {
   }
   virtual int64_t num_blocks() const = 0;
   virtual int64_t block_size() const = 0;
+  // Groups of layers that have block tables of their own (mhub/base/kv_blocks.h): positions that a query sees, 0 = all.
+  virtual const std::vector<int64_t>& kv_windows() const = 0;
+  // Sequences of more tokens are another computation, from their first token on (longrope); 0 = they are not.
+  virtual int64_t long_context_from() const = 0;
   virtual int64_t vocab_size() const = 0;
   virtual int64_t max_model_len() const = 0;
 };
@@ -95,6 +102,8 @@ struct MemoryPlan {
   uint64_t device_bytes =
       0;  // what the device's driver says that loading took; 0 where weights share the host's memory
   int64_t num_blocks = 0, block_size = 0, max_model_len = 0;
+  std::vector<int64_t> kv_windows = {0};  // of the groups of layers; a block holds one group's
+  int64_t long_context_from = 0;          // ModelRunner::long_context_from()
   bool max_model_len_lowered = false;
   bool weights_expanded = false;  // quantized weights take more memory here than in their file
   std::string kv_dtype, device, compute;

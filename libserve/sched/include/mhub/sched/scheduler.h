@@ -17,6 +17,8 @@ using SeqId = uint64_t;
 using BlockId = int32_t;
 using TokenId = int32_t;
 
+constexpr BlockId kNoBlock = -1;  // in a table: the window has passed
+
 enum class Policy { kFcfs, kPriority };
 
 // Hash of a full block given the hash of the blocks before it. Only spreads keys: equal hashes never mean equal blocks.
@@ -25,9 +27,15 @@ using BlockHash = std::function<uint64_t(uint64_t before, std::span<const TokenI
 struct SchedulerConfig {
   int64_t num_blocks = 0;
   int64_t block_size = 16;
+  // Groups of layers with block tables of their own, by the positions that a query sees (mhub/base/kv_blocks.h); 0 =
+  // all. A block belongs to one group at a time. Any number of groups, in any order.
+  std::vector<int64_t> windows = {0};
   int64_t max_model_len = 0;
   int64_t max_num_seqs = 256;
   int64_t max_num_batched_tokens = 2048;  // tokens computed per step, prefill and decode together
+  // Sequences of more tokens are computed as long ones (ScheduledSeq::long_context), from their first token on, and
+  // share blocks among each other only; one that grows past it is computed again. 0 = there is no difference.
+  int64_t long_context_from = 0;
   bool enable_prefix_caching = true;
   Policy policy = Policy::kFcfs;
   uint64_t hash_seed = 0;  // secret of the process, so that nobody can prepare prompts whose hashes collide
@@ -53,10 +61,12 @@ constexpr TokenId kPendingToken = -1;
 // What one sequence computes in a step. Spans stay valid until the next call of a Scheduler member.
 struct ScheduledSeq {
   SeqId id = 0;
-  int64_t start = 0;                // num_computed_tokens before the step
-  std::span<const TokenId> tokens;  // tokens [start, start + tokens.size()) of prompt + output
-  std::span<const BlockId> block_table;
+  int64_t start = 0;                     // num_computed_tokens before the step
+  std::span<const TokenId> tokens;       // tokens [start, start + tokens.size()) of prompt + output
+  std::span<const BlockId> block_table;  // of the first group of layers
+  std::span<const std::span<const BlockId>> more_block_tables;  // of the others
   bool sample = false;  // after this step all tokens are computed: the last one is sampled
+  bool long_context = false;
   std::span<const TokenId> prompt, output;
   // Row of the batch before, still in flight, whose sampled token tokens.back() is (kPendingToken); -1 = all are known.
   int32_t pending_row = -1;
