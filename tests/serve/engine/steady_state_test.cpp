@@ -29,11 +29,14 @@ class ConstantRunner final : public model::ModelRunner {
   bool runs_ahead(const model::SamplingParams&) const override { return ahead_; }
   int64_t num_blocks() const override { return kBlocks; }
   int64_t block_size() const override { return kBlockSize; }
+  const std::vector<int64_t>& kv_windows() const override { return windows_; }
+  int64_t long_context_from() const override { return 0; }
   int64_t vocab_size() const override { return 1000; }
   int64_t max_model_len() const override { return 2 * kTokens; }
 
  private:
   const bool ahead_;
+  const std::vector<int64_t> windows_ = {0};
   std::array<size_t, 2> sizes_{};
   size_t first_ = 0, count_ = 0;
 };
