@@ -3,6 +3,7 @@
 // bytes alone, among others, in odd chunks, after preemptions and from cached prefixes.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <future>
 
@@ -161,7 +162,9 @@ std::vector<Answer> expect_the_same_answers(engine::EngineConfig config, const s
   std::vector<Answer> expected = alone;
   expected.insert(expected.end(), alone.begin(), alone.end());
   expect_same(server.ask_together(twice), expected, "with a small cache");
-  EXPECT_GT(server.stats().preemptions, 0u);
+  // Where only windows are held the sequences may find room beside each other.
+  const bool all_held = std::count(windows.begin(), windows.end(), 0) > 0;
+  EXPECT_TRUE(!all_held || server.stats().preemptions > 0);
   EXPECT_EQ(server.stats().blocks_held, 0);
   return alone;
 }
