@@ -4,14 +4,14 @@
 
 #include "cli.h"
 #include "hub_config.h"
-#include "mhub/hub/mirror_server.h"
+#include "mhub/hub/mirror.h"
 
 namespace mhub::apps {
 namespace {
 
 Result<void> mirror(const Cli& cli, const hub::MirrorOptions& config) {
   MHUB_TRY(const auto library, open_library());
-  MHUB_TRY(const auto server, hub::MirrorServer::start(*library, config));
+  MHUB_TRY(const auto server, hub::Mirror::start(*library, config));
   std::string url = http_url(config.host, server->port());
   if (!config.tls_key_file.empty()) url.insert(4, "s");
   cli.print_line("mhub: mirror on " + url);

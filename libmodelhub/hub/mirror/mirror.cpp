@@ -2,7 +2,7 @@
 #include <fmt/format.h>
 
 #include "mhub/base/json.h"
-#include "mhub/hub/mirror_server.h"
+#include "mhub/hub/mirror.h"
 #include "mirror/access.h"
 #include "mirror/catalog.h"
 #include "mirror/faces.h"
@@ -68,17 +68,17 @@ Result<UpstreamConfig> upstream_config(const MirrorOptions& config) {
 
 }  // namespace
 
-struct MirrorServer::State {
+struct Mirror::State {
   MirrorCounters counters;
   std::unique_ptr<Upstream> upstream;
   std::unique_ptr<LibraryView> view;
   std::unique_ptr<httpd::Server> server;  // last: its threads end before what they use
 };
 
-MirrorServer::MirrorServer(std::unique_ptr<State> state) : state_(std::move(state)) {}
-MirrorServer::~MirrorServer() = default;
+Mirror::Mirror(std::unique_ptr<State> state) : state_(std::move(state)) {}
+Mirror::~Mirror() = default;
 
-Result<std::unique_ptr<MirrorServer>> MirrorServer::start(ModelLibrary& library, const MirrorOptions& config) {
+Result<std::unique_ptr<Mirror>> Mirror::start(ModelLibrary& library, const MirrorOptions& config) {
   if (config.tls_certificate_file.empty() != config.tls_key_file.empty()) {
     return Error{ErrorCode::kUsage, "start the mirror: only one of TLS certificate and key is given", "give both", ""};
   }
@@ -121,26 +121,6 @@ Result<std::unique_ptr<MirrorServer>> MirrorServer::start(ModelLibrary& library,
     routes.push_back({.method = method, .pattern = "/{path...}", .is_public = false, .handler = handler});
   }
   MHUB_TRY(state->server, httpd::Server::start(std::move(server), std::move(routes)));
-  return std::unique_ptr<MirrorServer>(new MirrorServer(std::move(state)));
-}
-
-int MirrorServer::port() const {
-  return state_->server->port();
-}
-
-struct Mirror::State {
-  std::unique_ptr<MirrorServer> server;
-};
-
-Mirror::Mirror(std::unique_ptr<State> state) : state_(std::move(state)) {}
-Mirror::~Mirror() = default;
-
-Result<std::unique_ptr<Mirror>> Mirror::start(ModelLibrary& library, const MirrorConfig& config) {
-  MirrorOptions options;
-  options.host = config.host;
-  options.port = config.port;
-  auto state = std::make_unique<State>();
-  MHUB_TRY(state->server, MirrorServer::start(library, options));
   return std::unique_ptr<Mirror>(new Mirror(std::move(state)));
 }
 

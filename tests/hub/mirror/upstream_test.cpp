@@ -7,7 +7,7 @@
 #include <thread>
 
 #include "hub/transfer/download_fixture.h"
-#include "mhub/hub/mirror_server.h"
+#include "mhub/hub/mirror.h"
 #include "support/tls_front.h"
 
 namespace mhub::hub {
@@ -24,7 +24,7 @@ class PullThrough : public DownloadTest {
     MirrorOptions config;
     config.port = 0;
     config.upstream = upstream;
-    auto mirror = MirrorServer::start(*library_, config);
+    auto mirror = Mirror::start(*library_, config);
     ASSERT_TRUE(mirror) << mirror.error().one_line();
     mirror_ = *std::move(mirror);
   }
@@ -42,7 +42,7 @@ class PullThrough : public DownloadTest {
     options.source = source;
     return (*library)->download(*ModelRef::parse("org/name"), options, sink, {});
   }
-  std::unique_ptr<MirrorServer> mirror_;
+  std::unique_ptr<Mirror> mirror_;
 };
 
 TEST_F(PullThrough, ManyClientsOfAColdModelCauseOneTransfer) {
@@ -82,9 +82,9 @@ TEST_F(PullThrough, SpeaksTlsToClientsThatKnowItsAuthority) {
   options.port = 0;
   options.upstream = "modelscope";
   options.tls_certificate_file = dir_ / "cert.pem";
-  ASSERT_FALSE(MirrorServer::start(*library_, options)) << "a certificate without its key";
+  ASSERT_FALSE(Mirror::start(*library_, options)) << "a certificate without its key";
   options.tls_key_file = dir_ / "key.pem";
-  auto mirror = MirrorServer::start(*library_, options);
+  auto mirror = Mirror::start(*library_, options);
   ASSERT_TRUE(mirror) << mirror.error().one_line();
   mirror_ = *std::move(mirror);
   const auto distrustful = client(1, Source::kModelScope, "https");

@@ -144,21 +144,4 @@ class ModelLibrary {
   std::unique_ptr<State> state_;
 };
 
-struct MirrorConfig {
-  std::string host = "127.0.0.1";
-  int port = 8090;
-};
-// Serves every registered model over the read APIs of both hubs. Runs until destroyed.
-class Mirror {
- public:
-  static Result<std::unique_ptr<Mirror>> start(ModelLibrary& library, const MirrorConfig& config);
-  ~Mirror();
-  int port() const;
-
- private:
-  struct State;
-  explicit Mirror(std::unique_ptr<State> state);
-  std::unique_ptr<State> state_;
-};
-
 }  // namespace mhub::hub
