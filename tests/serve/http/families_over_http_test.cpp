@@ -161,9 +161,11 @@ std::vector<Answer> expect_the_same_answers(engine::EngineConfig config, const s
   twice.insert(twice.end(), asked.begin(), asked.end());
   std::vector<Answer> expected = alone;
   expected.insert(expected.end(), alone.begin(), alone.end());
-  expect_same(server.ask_together(twice), expected, "with a small cache");
-  // Where only windows are held the sequences may find room beside each other.
+  // Where only windows are held the sequences may find room beside each other; else it takes more rounds at most, when
+  // requests come slower than they are answered.
   const bool all_held = std::count(windows.begin(), windows.end(), 0) > 0;
+  for (int round = 0; round == 0 || (all_held && round < 20 && server.stats().preemptions == 0); ++round)
+    expect_same(server.ask_together(twice), expected, "with a small cache");
   EXPECT_TRUE(!all_held || server.stats().preemptions > 0);
   EXPECT_EQ(server.stats().blocks_held, 0);
   return alone;
