@@ -30,7 +30,7 @@ struct Sequence {
   int64_t num_cached_prompt = 0;
   bool ever_scheduled = false;
   int32_t pending_row = -1;  // of the last planned batch that samples it
-  uint32_t restarts = 0;     // times that it was preempted
+  uint32_t restarts = 0;     // times that it began again: preempted, or grown past long_context_from
   PrefixCache::NodeId last_sealed = PrefixCache::kRoot;
   bool has_room = false;  // blocks for what the step being planned may give it
   SequenceBlocks blocks;

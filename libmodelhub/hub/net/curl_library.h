@@ -14,7 +14,7 @@
 
 namespace mhub::hub {
 
-// libcurl's functions without their prefix. The library is loaded when the first URL is read: it brings some 30 others
+// libcurl's functions without their prefix. The library is loaded when the first URL is read: it brings 24 others
 // along, and loading those takes longer than most commands that talk to nobody run.
 struct CurlLibrary {
 #define MHUB_CURL_MEMBER(name) decltype(&::curl_##name) name = nullptr;

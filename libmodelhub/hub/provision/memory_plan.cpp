@@ -260,9 +260,11 @@ MemoryPlan plan_memory(const ModelShape& s, const MemoryAsk& ask, std::optional<
   const uint64_t per_layer =
       (s.kv_rank > 0 ? s.kv_rank + s.rope_dim : 2 * s.kv_heads * s.head_dim) * static_cast<uint64_t>(ask.kv_bits) / 8;
   plan.kv_bytes_per_token = per_layer * s.layers;
-  const uint64_t full_layers = s.layers - s.windowed_layers;
+  // Where some layers see the whole context, the CUDA back end keeps it for all of them. Steps in flight write up to
+  // twice a step's tokens beyond a window.
+  const bool all_slide = s.windowed_layers == s.layers;
   const auto kv_of = [&](uint64_t context) {
-    return per_layer * (full_layers * context + s.windowed_layers * std::min(context, s.window));
+    return per_layer * s.layers * (all_slide ? std::min(context, s.window + 2 * kStepTokens) : context);
   };
   plan.kv_bytes = kv_of(plan.context) * plan.concurrency;
 

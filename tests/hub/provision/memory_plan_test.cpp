@@ -97,16 +97,19 @@ TEST(MemoryPlan, ContextIsLoweredToTheModels) {
   EXPECT_EQ(plan_memory(shape_of("distill-llama-8b"), ask, {}).context, 131'072u);
 }
 
-TEST(MemoryPlan, WindowedLayersStopGrowing) {
-  const auto shape = read_model_shape(R"({"model_type": "gemma3_text", "hidden_size": 64, "num_hidden_layers": 6,
-    "num_attention_heads": 4, "num_key_value_heads": 1, "head_dim": 16, "vocab_size": 100, "intermediate_size": 128,
-    "sliding_window": 512, "layer_types": ["sliding_attention", "sliding_attention", "sliding_attention",
-    "sliding_attention", "sliding_attention", "full_attention"]})");
-  ASSERT_TRUE(shape);
-  EXPECT_TRUE(shape->tied_embeddings);
-  MemoryAsk ask;
-  ask.context = 8192;
-  EXPECT_EQ(plan_memory(*shape, ask, {}).kv_bytes, 64u * (8192 + 5 * 512));
+TEST(MemoryPlan, ModelsThatSlideInEveryLayerStopGrowing) {
+  const auto kv_bytes = [](const char* last_layer) {
+    const auto shape = read_model_shape(fmt::format(R"({{"model_type": "gemma3_text", "hidden_size": 64,
+      "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 1, "head_dim": 16, "vocab_size": 100,
+      "intermediate_size": 128, "sliding_window": 512, "layer_types": ["sliding_attention", "{}"]}})",
+                                                    last_layer));
+    EXPECT_TRUE(shape && shape->tied_embeddings);
+    MemoryAsk ask;
+    ask.context = 8192;
+    return plan_memory(*shape, ask, {}).kv_bytes;
+  };
+  EXPECT_EQ(kv_bytes("sliding_attention"), 64u * 2 * (512 + 2 * 2048));
+  EXPECT_EQ(kv_bytes("full_attention"), 64u * 2 * 8192);
 }
 
 TEST(ModelShape, RefusesWhatItCannotCount) {
@@ -151,13 +154,11 @@ std::string row(const std::string& label, const std::string& name) {
 
 TEST(MemoryPlan, TheTableOfTheDocumentationIsTrue) {
   const std::string page = read_file(std::string(std::getenv("MHUB_SOURCE_DIR")) + "/docs/memory.md");
-  for (const auto& [label, name] : {std::pair("R1-Distill-Qwen-1.5B", "distill-qwen-1.5b"),
-                                    std::pair("R1-Distill-Qwen-7B", "distill-qwen-7b"),
-                                    std::pair("R1-Distill-Llama-8B", "distill-llama-8b"),
-                                    std::pair("R1-Distill-Qwen-14B", "distill-qwen-14b"),
-                                    std::pair("R1-Distill-Qwen-32B", "distill-qwen-32b"),
-                                    std::pair("R1-Distill-Llama-70B", "distill-llama-70b"),
-                                    std::pair("DeepSeek-R1 (671B)", "r1-671b")}) {
+  for (const auto& [label, name] :
+       {std::pair("R1-Distill-Qwen-1.5B", "distill-qwen-1.5b"), std::pair("R1-Distill-Qwen-7B", "distill-qwen-7b"),
+        std::pair("R1-Distill-Llama-8B", "distill-llama-8b"), std::pair("R1-Distill-Qwen-14B", "distill-qwen-14b"),
+        std::pair("R1-Distill-Qwen-32B", "distill-qwen-32b"), std::pair("R1-Distill-Llama-70B", "distill-llama-70b"),
+        std::pair("DeepSeek-R1 (671B)", "r1-671b")}) {
     EXPECT_THAT(page, HasSubstr(row(label, name)));
   }
 }
