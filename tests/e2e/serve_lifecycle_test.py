@@ -161,7 +161,7 @@ class ServeLifecycle(unittest.TestCase):
             wait_for(lambda: health(server.url) == 503, 1, "health 503")
             worker = workers(server.process.pid)[0]
             server.process.send_signal(signal.SIGTERM)
-            self.assertEqual(server.process.wait(1), 143)
+            self.assertEqual(server.process.wait(5), 143)  # the thread sanitizer sleeps a second
             wait_for(lambda: not pathlib.Path(f"/proc/{worker}").exists(), 5, "the worker's end")
             stream.answer.close()
 
