@@ -64,7 +64,8 @@ PrefixCache::NodeId PrefixCache::child(NodeId parent, std::string_view scope, st
 PrefixCache::Prefix PrefixCache::find(std::string_view scope, std::span<const TokenId> tokens,
                                       size_t max_blocks) const {
   std::vector<const Node*> path;
-  std::vector<size_t> runs(windows_.size(), 0);  // blocks that a group has in a row, up to the last node
+  std::vector<size_t> runs;  // blocks that a group has in a row, up to the last node
+  runs.resize(windows_.size());  // GCC 12 at -O3 sees a wrong delete if the constructor does it
   size_t usable = 0;
   NodeId parent = kRoot;
   for (uint64_t hash = root_hash(scope);
