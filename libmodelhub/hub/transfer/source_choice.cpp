@@ -8,9 +8,14 @@ constexpr int kConnectionsToTry = 2;  // of a source whose rate is not known
 constexpr double kNewRateShare = 0.3;
 }  // namespace
 
+bool SourceChoice::Source::works() const {
+  return !out && failures < kMaxFailures;
+}
+
 size_t SourceChoice::choose(const FileTransfer& file, std::optional<size_t> failed_at) const {
   const FileSource* best = nullptr;
   for (const FileSource& source : file.sources()) {
+    if (sources_[source.source()].out) continue;
     if (failed_at == source.source() && has_other(file, *failed_at)) continue;
     if (!best || better(sources_[source.source()], sources_[best->source()])) best = &source;
   }
@@ -18,7 +23,7 @@ size_t SourceChoice::choose(const FileTransfer& file, std::optional<size_t> fail
 }
 
 bool SourceChoice::better(const Source& a, const Source& b) const {
-  const bool a_works = a.failures < kMaxFailures, b_works = b.failures < kMaxFailures;
+  const bool a_works = a.works(), b_works = b.works();
   if (a_works != b_works) return a_works;
   const bool a_known = a.rate > 0, b_known = b.rate > 0;
   if (a_known && b_known && a.rate != b.rate) return a.rate > b.rate;
@@ -36,12 +41,12 @@ bool SourceChoice::note_failure(size_t source) {
 }
 
 void SourceChoice::give_up_all_but_first() {
-  for (size_t i = 1; i < sources_.size(); ++i) sources_[i].failures = kMaxFailures;
+  for (size_t i = 1; i < sources_.size(); ++i) sources_[i].out = true;
 }
 
 bool SourceChoice::has_other(const FileTransfer& file, size_t than) const {
   for (const FileSource& source : file.sources()) {
-    if (source.source() != than && sources_[source.source()].failures < kMaxFailures) return true;
+    if (source.source() != than && sources_[source.source()].works()) return true;
   }
   return false;
 }

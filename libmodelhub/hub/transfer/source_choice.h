@@ -21,13 +21,16 @@ class SourceChoice {
   void note_rate(size_t source, double bytes_per_second);  // of one connection
   // True when that was one too many: it is asked only for what no other has.
   bool note_failure(size_t source);
+  // For good: one of them has sent bytes that were not the file's.
   void give_up_all_but_first();
   bool has_other(const FileTransfer& file, size_t than) const;
 
  private:
   struct Source {
     int active = 0, failures = 0;
-    double rate = 0;  // 0 = not known yet
+    double rate = 0;   // 0 = not known yet
+    bool out = false;  // given up, whatever it still delivers
+    bool works() const;
   };
   bool better(const Source& a, const Source& b) const;
 
