@@ -3,8 +3,13 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <type_traits>
 #include <unordered_set>
 #include <vector>
+
+#include "mhub/base/check.h"
+#include "mhub/base/json_members.h"
 
 namespace mhub {
 namespace {
@@ -48,7 +53,9 @@ class LimitSax : public nlohmann::json_sax<Json> {
     if (problem_.empty()) problem_ = std::move(why);
     return false;
   }
-  bool value() { return ++values_ <= limits_.max_values || fail(fmt::format("more than {} values", limits_.max_values)); }
+  bool value() {
+    return ++values_ <= limits_.max_values || fail(fmt::format("more than {} values", limits_.max_values));
+  }
   bool enter() {
     if (++depth_ > limits_.max_depth) return fail(fmt::format("nested deeper than {} levels", limits_.max_depth));
     return value();
@@ -61,6 +68,53 @@ class LimitSax : public nlohmann::json_sax<Json> {
   std::string problem_;
 };
 
+// Second pass for documents that keep their order. nlohmann's own looks through all members before it adds one; the
+// first pass has told that no key is there twice, so members are put at the end.
+class OrderedBuilder : public nlohmann::json_sax<OrderedJson> {
+ public:
+  explicit OrderedBuilder(OrderedJson& root) : root_(root) {}
+  bool null() override { return add(nullptr); }
+  bool boolean(bool value) override { return add(value); }
+  bool number_integer(number_integer_t value) override { return add(value); }
+  bool number_unsigned(number_unsigned_t value) override { return add(value); }
+  bool number_float(number_float_t value, const string_t&) override { return add(value); }
+  bool string(string_t& value) override { return add(std::move(value)); }
+  bool binary(binary_t&) override { return false; }  // not in text
+  bool start_object(size_t) override { return open(OrderedJson::object()); }
+  bool key(string_t& name) override {
+    members().emplace_back(std::move(name), OrderedJson());
+    return true;
+  }
+  bool end_object() override { return close(); }
+  bool start_array(size_t) override { return open(OrderedJson::array()); }
+  bool end_array() override { return close(); }
+  bool parse_error(size_t, const std::string&, const nlohmann::detail::exception&) override { return false; }
+
+ private:
+  OrderedJson::object_t& members() { return open_.back()->get_ref<OrderedJson::object_t&>(); }
+  OrderedJson& put(OrderedJson value) {
+    if (open_.empty()) return root_ = std::move(value);
+    if (!open_.back()->is_array()) return members().back().second = std::move(value);
+    open_.back()->push_back(std::move(value));
+    return open_.back()->back();
+  }
+  bool add(OrderedJson value) {
+    put(std::move(value));
+    return true;
+  }
+  bool open(OrderedJson container) {
+    open_.push_back(&put(std::move(container)));
+    return true;
+  }
+  bool close() {
+    open_.pop_back();
+    return true;
+  }
+
+  OrderedJson& root_;
+  std::vector<OrderedJson*> open_;  // a container does not grow while one in it is open
+};
+
 template <typename J>
 Result<J> parse(std::string_view text, const JsonLimits& limits) {
   if (text.size() > limits.max_bytes) {
@@ -69,13 +123,27 @@ Result<J> parse(std::string_view text, const JsonLimits& limits) {
   }
   LimitSax sax(limits);
   if (!nlohmann::json::sax_parse(text, &sax)) return Error{ErrorCode::kInvalidRequest, sax.problem(), "", ""};
-  return J::parse(text, nullptr, false);
+  if constexpr (std::is_same_v<J, OrderedJson>) {
+    OrderedJson out;
+    OrderedBuilder builder(out);
+    MHUB_CHECK(OrderedJson::sax_parse(text, &builder));  // the first pass has read the same text
+    return out;
+  } else {
+    return J::parse(text, nullptr, false);
+  }
 }
 }  // namespace
 
-Result<Json> parse_json(std::string_view text, const JsonLimits& limits) { return parse<Json>(text, limits); }
+Result<Json> parse_json(std::string_view text, const JsonLimits& limits) {
+  return parse<Json>(text, limits);
+}
 Result<OrderedJson> parse_ordered_json(std::string_view text, const JsonLimits& limits) {
   return parse<OrderedJson>(text, limits);
+}
+bool has_object_over(const OrderedJson& document, size_t limit) {
+  if (!document.is_structured()) return false;
+  return (document.is_object() && document.size() > limit) ||
+         std::any_of(document.begin(), document.end(), [&](const auto& part) { return has_object_over(part, limit); });
 }
 std::string dump_json(const Json& value, int indent) {
   return value.dump(indent, ' ', false, Json::error_handler_t::replace);

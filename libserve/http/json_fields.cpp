@@ -6,6 +6,8 @@
 #include <cmath>
 #include <limits>
 
+#include "mhub/base/json_members.h"
+
 namespace mhub::http {
 namespace {
 constexpr size_t kMaxEchoedBytes = 200;
@@ -89,6 +91,11 @@ Result<OrderedJson> parse_body(const std::string* content_type, std::string_view
       error.param = "body." + parsed.error().message.substr(at + kAtByte.size());
     }
     return error;
+  }
+  if (has_object_over(*parsed, kMaxMembers)) {
+    return Error{ErrorCode::kMalformedRequest,
+                 fmt::format("1 validation error:\n  body: an object has more than {} members", kMaxMembers), "",
+                 "body"};
   }
   if (!parsed->is_object()) {
     return Error{ErrorCode::kMalformedRequest,

@@ -11,6 +11,8 @@
 
 namespace mhub::http {
 
+constexpr size_t kMaxMembers = 10'000;  // of one object in a request
+
 // Typed reading of a request object's fields. A missing field and null are the same: absent. A wrong type is
 // kMalformedRequest and names the field.
 class JsonFields {
@@ -33,7 +35,7 @@ Error wrong_type(std::string_view name, std::string_view what, const OrderedJson
 Error bad_value(std::string_view name, std::string message);
 Error not_built(std::string_view name, std::string_view what);
 
-// The body of a POST as an object. Errors: kMalformedRequest (content type, JSON, not an object).
+// The body of a POST as an object. Errors: kMalformedRequest (content type, JSON, not an object, an oversized object).
 Result<OrderedJson> parse_body(const std::string* content_type, std::string_view body);
 
 }  // namespace mhub::http

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "json_fields.h"
+#include "mhub/base/json_members.h"
 #include "openai_types.h"
 #include "sampling_fields.h"
 #include "structured_fields.h"
@@ -102,7 +103,8 @@ void parse_tool_arguments(OrderedJson& message) {
     auto& function = call["function"];
     const auto arguments = function.find("arguments");
     if (arguments == function.end() || !arguments->is_string()) continue;
-    if (auto parsed = parse_ordered_json(arguments->get_ref<const std::string&>()); parsed && parsed->is_object()) {
+    auto parsed = parse_ordered_json(arguments->get_ref<const std::string&>());
+    if (parsed && parsed->is_object() && !has_object_over(*parsed, kMaxMembers)) {
       *arguments = std::move(*parsed);
     }
   }

@@ -30,6 +30,15 @@ std::string repeat(const std::string& text, int n, const std::string& between) {
   return out;
 }
 
+// An object of `n` members, inside `outer` others.
+std::string many_members(size_t n, int outer) {
+  std::string members;
+  for (size_t i = 0; i < n; ++i) members += (i ? ",\"" : "\"") + std::to_string(i) + "\":0";
+  std::string out = "{" + members + "}";
+  for (int i = 0; i < outer; ++i) out = R"({"":[)" + out + "]}";
+  return out;
+}
+
 void check(const Api& api, const std::string& path, const std::vector<Case>& cases) {
   for (const auto& c : cases) {
     SCOPED_TRACE(c.name);
@@ -55,6 +64,9 @@ TEST(Errors, Completions) {
           {"bad JSON", R"({"prompt": )", 400, kSchema, "body.12", "malformed JSON"},
           {"trailing text", R"({"prompt":"a"} x)", 400, kSchema, "body.16", "malformed JSON"},
           {"duplicate key", R"({"prompt":"a","prompt":"b"})", 400, kSchema, "body", "duplicate key"},
+          {"too many members", many_members(10'001, 0), 400, kSchema, "body", "more than 10000 members"},
+          {"too many members inside", many_members(10'001, 3), 400, kSchema, "body", "more than 10000 members"},
+          {"just enough members", many_members(10'000, 3), 400, kBad, "prompt", "required"},
           {"not an object", "[1]", 400, kSchema, "body", "must be an object"},
           {"deep", std::string(5000, '['), 400, kSchema, "body", "deeper"},
           {"ill-formed UTF-8", "{\"prompt\":\"\xff\"}", 400, kSchema, "body.12", "malformed JSON"},
