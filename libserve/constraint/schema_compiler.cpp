@@ -11,6 +11,7 @@
 
 #include "json_text.h"
 #include "mhub/base/bytes.h"
+#include "mhub/base/json_members.h"
 #include "number_range.h"
 #include "schema_merge.h"
 #include "string_formats.h"
@@ -21,8 +22,11 @@ namespace {
 constexpr int kMaxDepth = 64;          // schemas in schemas, and references to references
 constexpr double kMaxCount = 100'000;  // of items and characters
 constexpr size_t kMaxReferences = 10'000;
-constexpr int kMaxJoins = 1000;  // each may copy the whole schema
+constexpr int kMaxJoins = 1000;
+constexpr size_t kMaxJoinedBytes = 4u << 20;  // copied in all joins together
 constexpr size_t kMaxSchemaBytes = 256u << 10;
+constexpr size_t kMaxMembers = 5000;  // of one object: looking one up is a search
+constexpr size_t kMaxTypes = 7;       // there are no more
 
 const OrderedJson* find(const OrderedJson& schema, const char* keyword) {
   const auto found = schema.find(keyword);
@@ -121,9 +125,24 @@ class SchemaCompiler {
       if (by_pointer_.size() > kMaxReferences) return at(where, "there are too many references");
       return to_.call(reference_rule(ref.get<std::string>(), *target));
     }
-    auto merged = merge_schemas(*target, siblings);
-    if (!merged) return at(where, merged.error().message, merged.error().hint);
-    return value(*merged, where, depth + 1);
+    MHUB_TRY(const OrderedJson merged, join(*target, siblings, where));
+    return value(merged, where, depth + 1);
+  }
+
+  // Bounds what all joins of a schema cost together.
+  Result<OrderedJson> join(const OrderedJson& base, const OrderedJson& more, const std::string& where) {
+    if (++joins_ > kMaxJoins) return at(where, fmt::format("more than {} schemas are to be joined", kMaxJoins));
+    joined_bytes_ += copied_bytes(base) + copied_bytes(more);
+    if (joined_bytes_ > kMaxJoinedBytes) {
+      return at(where, fmt::format("more than {} bytes of schemas are to be joined", kMaxJoinedBytes),
+                "write less beside $ref, allOf, anyOf and oneOf: it is copied into each of their schemas");
+    }
+    if (more.is_object()) {
+      MHUB_CHECK_OK(check_keywords(more, where));
+    }
+    auto joined = merge_schemas(base, more);
+    if (!joined) return at(where, joined.error().message, joined.error().hint);
+    return joined;
   }
 
   // What stands beside allOf, anyOf and oneOf holds for each of their schemas too.
@@ -134,30 +153,32 @@ class SchemaCompiler {
     for (const auto& [key, sibling] : schema.items()) {
       if (key != keyword && classify(key) == Keyword::kSupported) beside[key] = sibling;
     }
-    const auto join = [&](const OrderedJson& base, const OrderedJson& more) -> Result<OrderedJson> {
+    const auto with = [&](const OrderedJson& base, const OrderedJson& more) -> Result<OrderedJson> {
       const OrderedJson* part = &more;
       for (int hops = 0; part->is_object() && part->contains("$ref") && !base.empty(); ++hops) {
         if (hops > kMaxDepth || part->size() > 1)
           return at(where, fmt::format("a $ref inside {} cannot be joined", keyword));
         MHUB_TRY(part, resolve((*part)["$ref"], where));
       }
-      if (base.empty()) return *part;
-      if (++joins_ > kMaxJoins) return at(where, fmt::format("more than {} schemas are to be joined", kMaxJoins));
-      auto joined = merge_schemas(base, *part);
-      if (!joined) return at(where, joined.error().message, joined.error().hint);
-      return joined;
+      return join(base, *part, where);
     };
     if (std::string_view(keyword) == "allOf") {
       OrderedJson all = std::move(beside);
       for (const OrderedJson& part : list) {
-        MHUB_TRY(all, join(all, part));
+        MHUB_TRY(all, with(all, part));
       }
       return value(all, where, depth + 1);
     }
     std::vector<ExprId> out;
     for (size_t i = 0; i < list.size(); ++i) {
-      MHUB_TRY(const OrderedJson one, join(beside, list[i]));
-      MHUB_TRY(const ExprId expr, value(one, fmt::format("{}/{}/{}", where, keyword, i), depth + 1));
+      const std::string place = fmt::format("{}/{}/{}", where, keyword, i);
+      if (beside.empty()) {
+        MHUB_TRY(const ExprId expr, value(list[i], place, depth + 1));
+        out.push_back(expr);
+        continue;
+      }
+      MHUB_TRY(const OrderedJson one, with(beside, list[i]));
+      MHUB_TRY(const ExprId expr, value(one, place, depth + 1));
       out.push_back(expr);
     }
     return to_.choice(std::move(out));
@@ -180,6 +201,9 @@ class SchemaCompiler {
     const OrderedJson* constant = find(schema, "const");
     const OrderedJson* type = find(schema, "type");
     if (values != nullptr && !values->is_array()) return at(where, "enum is no list");
+    if (type != nullptr && type->is_array() && type->size() > kMaxTypes) {
+      return at(where, fmt::format("type names more than {} types", kMaxTypes));
+    }
     const OrderedJson only = OrderedJson::array({constant != nullptr ? *constant : OrderedJson()});
     std::vector<ExprId> out;
     for (const OrderedJson& one : constant != nullptr ? only : *values) {
@@ -390,8 +414,9 @@ class SchemaCompiler {
     }
     static const OrderedJson kAnything = true;
     const bool forbidden = spec_.forbid_additional && !free;
+    const std::set<std::string> declared_names(declared.begin(), declared.end());
     for (const std::string& name : required_names) {
-      if (properties.contains(name)) continue;
+      if (declared_names.contains(name)) continue;
       // A required property that is not declared is one of the additional ones.
       if (more != nullptr && *more == false) {
         return at(where, fmt::format("required names {}, which additionalProperties forbids", printable(name, 64)));
@@ -452,6 +477,7 @@ class SchemaCompiler {
   std::map<std::string, RuleId> by_pointer_;
   std::deque<Pending> pending_;
   int joins_ = 0;
+  size_t joined_bytes_ = 0;
 };
 
 }  // namespace
@@ -459,6 +485,9 @@ class SchemaCompiler {
 Result<void> compile_schema(const Spec& spec, Grammar& to) {
   auto schema = parse_ordered_json(spec.text, {kMaxSchemaBytes, 128, 100'000});
   if (!schema) return refused(fmt::format("JSON schema: {}", schema.error().message));
+  if (has_object_over(*schema, kMaxMembers)) {
+    return refused(fmt::format("JSON schema: an object in it has more than {} members", kMaxMembers));
+  }
   return SchemaCompiler(spec, *schema, to).compile();
 }
 

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <set>
 
 #include "grammar.h"
 #include "mhub/base/bytes.h"
@@ -56,8 +57,9 @@ bool any_of(const std::string_view (&list)[N], const OrderedJson& schema) {
 }
 
 void join_required(OrderedJson& to, const OrderedJson& more) {
+  std::set<OrderedJson> known(to.begin(), to.end());
   for (const auto& name : more) {
-    if (std::find(to.begin(), to.end(), name) == to.end()) to.push_back(name);
+    if (known.insert(name).second) to.push_back(name);
   }
 }
 
@@ -69,6 +71,17 @@ Keyword classify(std::string_view keyword) {
   return has(kSupported, keyword) ? Keyword::kSupported : Keyword::kUnsupported;
 }
 
+size_t copied_bytes(const OrderedJson& schema) {
+  size_t sum = sizeof(OrderedJson);
+  if (schema.is_string()) sum += schema.get_ref<const std::string&>().size();
+  if (schema.is_array()) {
+    for (const OrderedJson& item : schema) sum += copied_bytes(item);
+  } else if (schema.is_object()) {
+    for (const auto& [key, member] : schema.items()) sum += key.size() + copied_bytes(member);
+  }
+  return sum;
+}
+
 Result<OrderedJson> merge_schemas(const OrderedJson& a, const OrderedJson& b) {
   if (a.is_boolean()) return a.get<bool>() ? b : a;
   if (b.is_boolean()) return b.get<bool>() ? a : b;
@@ -78,7 +91,8 @@ Result<OrderedJson> merge_schemas(const OrderedJson& a, const OrderedJson& b) {
   }
   OrderedJson out = a;
   for (const auto& [keyword, value] : b.items()) {
-    if (classify(keyword) != Keyword::kSupported || !out.contains(keyword)) {
+    if (classify(keyword) != Keyword::kSupported) continue;  // it says nothing about the answer
+    if (!out.contains(keyword)) {
       out[keyword] = value;
     } else if (keyword == "required" && value.is_array() && out[keyword].is_array()) {
       join_required(out[keyword], value);

@@ -10,7 +10,11 @@ namespace mhub::constraint {
 enum class Keyword { kAnnotation, kDefinitions, kSupported, kUnsupported };
 Keyword classify(std::string_view keyword);
 
-// The schema that says what both say. Errors: keywords whose meanings do not simply add up.
+// What a copy of the schema takes, and about what it costs.
+size_t copied_bytes(const OrderedJson& schema);
+
+// The schema that says what both say; of `b` only supported keywords are looked at. Errors: keywords whose meanings do
+// not simply add up.
 Result<OrderedJson> merge_schemas(const OrderedJson& a, const OrderedJson& b);
 
 }  // namespace mhub::constraint

@@ -160,6 +160,45 @@ TEST(Schema, RefusalsNameTheKeywordAndThePlace) {
   EXPECT_NE(refusal(schema(R"({"type":"string","minLength":90000})")).find("too large"), std::string::npos);
 }
 
+// `n` alternatives, each joined with the `length` bytes of a name that stand beside them.
+std::string joined_schema(int n, size_t length) {
+  std::string text = R"({"type":"object","required":[")" + std::string(length, 'a') + R"("],"anyOf":[)";
+  for (int i = 0; i < n; ++i) text += i ? R"(,{"required":["b"]})" : R"({"required":["b"]})";
+  return text + "]}";
+}
+std::string objects_members(int n) {
+  std::string text = R"({"x-names":{)";
+  for (int i = 0; i < n; ++i) text += (i ? ",\"" : "\"") + std::to_string(i) + "\":0";
+  return text + "}}";
+}
+
+TEST(Schema, WhatAllJoinsCopyIsBounded) {
+  EXPECT_EQ(refusal(schema(joined_schema(4, 1000))), "");
+  EXPECT_NE(refusal(schema(joined_schema(1001, 1))).find("more than 1000 schemas are to be joined"), std::string::npos);
+  // 40 copies of 100 KB are under 4 MiB, 43 are over it.
+  EXPECT_EQ(refusal(schema(joined_schema(40, 100'000))).find("bytes of schemas are to be joined"), std::string::npos);
+  EXPECT_NE(refusal(schema(joined_schema(43, 100'000))).find("more than 4194304 bytes of schemas are to be joined"),
+            std::string::npos);
+  // What stands beside a $ref is joined with what it names.
+  std::string references =
+      R"({"$defs":{"large":{"required":[")" + std::string(100'000, 'a') + R"("]}},"prefixItems":[)";
+  for (int i = 0; i < 44; ++i) references += i ? R"(,{"$ref":"#/$defs/large","type":"object"})" : "true";
+  EXPECT_NE(refusal(schema(references + "]}")).find("more than 4194304 bytes"), std::string::npos);
+}
+TEST(Schema, MembersOfAnObjectAndTypesAreBounded) {
+  EXPECT_EQ(refusal(schema(objects_members(5000))), "");
+  EXPECT_NE(refusal(schema(objects_members(5001))).find("more than 5000 members"), std::string::npos);
+  EXPECT_NE(refusal(schema(R"({"enum":[1],"type":["null","null","null","null","null","null","null","integer"]})"))
+                .find("more than 7 types"),
+            std::string::npos);
+}
+TEST(Schema, ARequiredNameIsJoinedOnce) {
+  const auto constraint = compiled(schema(
+      R"({"type":"object","required":["a","a","b"],"allOf":[{"required":["b","c","c"]}],"additionalProperties":{"type":"null"}})"));
+  EXPECT_TRUE(accepts(*constraint, R"({"a":null,"b":null,"c":null})"));
+  EXPECT_FALSE(accepts(*constraint, R"({"a":null,"b":null})"));
+}
+
 TEST(Schema, ThousandsOfPropertiesAreQuick) {
   std::string text = R"({"type":"object","properties":{)";
   for (int i = 0; i < 3000; ++i)
