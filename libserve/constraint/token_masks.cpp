@@ -29,16 +29,21 @@ StateId TokenMasks::after(StateId state, std::string_view text) {
 }
 
 void TokenMasks::trim(std::list<StateId>& live) {
-  if (mask_bytes_ > kMaxMaskBytes) {
+  if (mask_bytes() > kMaxMaskBytes) {
     node_masks_.clear();
-    masks_.clear();
-    mask_bytes_ = 0;
+    node_mask_bytes_ = 0;
+    forget_states();
   }
   if (!states_->full()) return;
   auto fresh = std::make_unique<StateTable>(automaton_);
   for (StateId& state : live) state = fresh->import(*states_, state);
   states_ = std::move(fresh);
+  forget_states();
+}
+
+void TokenMasks::forget_states() {
   masks_.clear();
+  state_mask_bytes_ = 0;
 }
 
 bool TokenMasks::walk(StateId from, const SortedTokens& tokens, Mask& inside, std::vector<uint32_t>* leaving) {
@@ -81,7 +86,7 @@ const TokenMasks::NodeMask& TokenMasks::node_mask(NodeId node) {
   NodeMask made;
   made.inside = no_tokens();
   made.known = walk(states_->alone(node), vocabulary_.sorted(false), made.inside, &made.leaving);
-  mask_bytes_ += (made.inside.size() + made.leaving.size()) * sizeof(uint32_t);
+  node_mask_bytes_ += (made.inside.size() + made.leaving.size()) * sizeof(uint32_t);
   return node_masks_.emplace(node, std::move(made)).first->second;
 }
 
@@ -140,7 +145,7 @@ const TokenMasks::Mask& TokenMasks::mask(StateId state) {
     made = no_tokens();
     if (!walk(state, vocabulary_.sorted(false), made, nullptr)) single_bytes(state, vocabulary_.sorted(false), made);
   }
-  mask_bytes_ += made.size() * sizeof(uint32_t);
+  state_mask_bytes_ += made.size() * sizeof(uint32_t);
   return masks_.emplace(state, std::move(made)).first->second;
 }
 

@@ -28,6 +28,7 @@ class TokenMasks {
   const Mask& first_mask();  // for the token that begins the answer
   // Throws away what has grown too large. `live` are the state ids in use, which are carried over.
   void trim(std::list<StateId>& live);
+  size_t mask_bytes() const { return node_mask_bytes_ + state_mask_bytes_; }  // of the masks that are kept
 
  private:
   struct NodeMask {
@@ -36,6 +37,7 @@ class TokenMasks {
     std::vector<uint32_t>
         leaving;  // places of tokens in sorted order that are not inside, and come to their rule's end
   };
+  void forget_states();  // masks by state id, which another table gives anew
   Mask no_tokens() const { return Mask((vocabulary_.size() + 31) / 32, 0); }
   const NodeMask& node_mask(NodeId node);
   // Sets the tokens that do not die, and collects those that die behind an end of the state. False: too much work.
@@ -50,7 +52,7 @@ class TokenMasks {
   std::unordered_map<NodeId, NodeMask> node_masks_;
   std::unordered_map<StateId, Mask> masks_;
   Mask first_mask_;
-  size_t mask_bytes_ = 0;
+  size_t node_mask_bytes_ = 0, state_mask_bytes_ = 0;
 };
 
 }  // namespace mhub::constraint

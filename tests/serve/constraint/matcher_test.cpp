@@ -5,6 +5,7 @@
 
 #include "mhub/constraint/compile_cache.h"
 #include "random_answer.h"
+#include "token_masks.h"
 
 namespace mhub::constraint::test {
 namespace {
@@ -83,6 +84,25 @@ TEST(Matcher, StatesAreCarriedOverWhenTheTableIsThrownAway) {
   EXPECT_EQ(early.may_end(), early_output[100] == 'a');
   early.push('b');
   EXPECT_TRUE(early.may_end());
+}
+
+TEST(TokenMasks, MasksOfStatesThatAreThrownAwayAreNotCounted) {
+  const auto constraint = compiled(regex("(?:a|b)*a(?:a|b){200}"));
+  const auto texts = vocabulary();
+  TokenMasks masks(constraint->automaton(), *texts);
+  std::list<StateId> live = {masks.after(masks.states().start(), "a")};  // each text from here has a state of its own
+  std::mt19937 random(3);
+  size_t of_states = 0, before = 0;
+  while (!masks.states().full()) {
+    live.front() = masks.after(live.front(), random() % 2 ? "a" : "b");
+    if (of_states++ < 100) masks.mask(live.front());
+    before = masks.mask_bytes();
+  }
+  ASSERT_GT(of_states, 100u);
+  masks.trim(live);
+  EXPECT_FALSE(masks.states().full());
+  const size_t of_one = (texts->size() + 31) / 32 * sizeof(uint32_t);
+  EXPECT_EQ(masks.mask_bytes(), before - 100 * of_one) << "those of nodes are kept and counted";
 }
 
 TEST(Matcher, MasksOfAmbiguousFormsTakeBoundedTime) {
