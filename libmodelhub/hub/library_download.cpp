@@ -10,6 +10,7 @@
 #include "library_state.h"
 #include "library_transport.h"
 #include "model_facts.h"
+#include "net/curl_library.h"
 #include "net/curl_transport.h"
 #include "remote/api_client.h"
 #include "remote/hub_target.h"
@@ -415,6 +416,7 @@ Result<void> Download::register_model(const std::optional<ModelRecord>& row, std
 
 Result<DownloadSummary> ModelLibrary::download(const ModelRef& ref, const DownloadOptions& options,
                                                ProgressSink& progress, std::stop_token stop) {
+  MHUB_CHECK_OK(load_curl());
   return Download(state_->config, *state_->registry, options, progress, std::move(stop)).run(ref);
 }
 

@@ -8,6 +8,7 @@
 
 #include "mhub/base/error.h"
 #include "mirror/catalog.h"
+#include "net/curl_library.h"
 #include "net/curl_transport.h"
 #include "remote/hub_target.h"
 #include "store/file_tree.h"
@@ -63,6 +64,7 @@ Result<ModelRecord> Upstream::read_listing(const std::string& repo_id, const std
   if (revision != "master" && revision != "main") asked.revision = checked.revision.value_or("");
   const HubConfig& hub = library_.config();
   MHUB_TRY(const HubTarget target, choose_target(ref(repo_id), asked, hub, {}));
+  MHUB_CHECK_OK(load_curl());
   CurlTransport transport({hub.connect_timeout_seconds, hub.stall_timeout_seconds, hub.ca_file, hub.ca_directory});
   const RetryPolicy policy{std::min(hub.retries, 2), hub.retry_delay_seconds};
   MHUB_TRY(const std::unique_ptr<HubApi> api, open_hub(target, transport, policy, stop_.get_token()));

@@ -24,7 +24,7 @@ struct CurlLibrary {
 
 // kNetwork where this machine does not have it.
 Result<void> load_curl();
-// After load_curl() or parse_url() went well. Any thread.
+// After load_curl() or parse_url() went well, as a CurlTransport is made. Any thread.
 const CurlLibrary& curl_library();
 
 }  // namespace mhub::hub

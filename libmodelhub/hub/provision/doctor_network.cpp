@@ -14,6 +14,7 @@
 #include "mhub/base/bytes.h"
 #include "mhub/hub/doctor.h"
 #include "mhub/hub/remote_model.h"
+#include "net/curl_library.h"
 #include "net/url.h"
 #include "remote/hub_target.h"
 #include "remote/token_store.h"
@@ -154,6 +155,7 @@ Result<std::vector<Finding>> measure_sources(ModelLibrary& library, const ModelR
   MHUB_TRY(const auto rows, library.registry().list_models(false));
   MHUB_TRY(HubTarget target, choose_target(model, {}, config, rows));
   MHUB_CHECK_OK(add_stored_tokens(target, config));
+  MHUB_CHECK_OK(load_curl());
   std::vector<Repository> repositories = std::exchange(target.others, {});
   repositories.insert(repositories.begin(), target.repository);
   std::vector<Finding> findings;

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "library_transport.h"
+#include "net/curl_library.h"
 #include "net/explanation.h"
 #include "net/url.h"
 #include "remote/api_client.h"
@@ -27,6 +28,7 @@ std::string user_of(const Json& body) {
 // "" when the hub has no such route.
 Result<std::string> ask_user(const HubConfig& config, Source source, const std::string& endpoint,
                              const std::string& token, std::stop_token stop) {
+  MHUB_CHECK_OK(load_curl());
   CurlTransport transport(curl_config(config));
   const Repository repository{endpoint, "", token, RepoType::kModel};
   ApiClient client(transport, repository, hub_credentials(source, repository), retry_policy(config));

@@ -9,6 +9,7 @@
 #include "mhub/formats/gguf.h"
 #include "mhub/formats/model_config.h"
 #include "mhub/formats/tensor_table.h"
+#include "net/curl_library.h"
 #include "remote/api_client.h"
 #include "remote/hub_target.h"
 #include "remote/tensor_headers.h"
@@ -86,6 +87,7 @@ const RemoteFileInfo* RemoteModel::find_file(const std::string& path) const {
 
 Result<std::unique_ptr<RemoteModel>> RemoteModel::open(ModelLibrary& library, const ModelRef& ref,
                                                        const DownloadOptions& options, std::stop_token stop) {
+  MHUB_CHECK_OK(load_curl());
   auto state = std::make_unique<State>(library.config(), std::move(stop));
   MHUB_TRY(const std::vector<registry::ModelRecord> rows, library.registry().list_models(false));
   MHUB_TRY(state->target, choose_target(ref, options, state->config, rows));

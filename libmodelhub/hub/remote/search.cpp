@@ -3,6 +3,7 @@
 
 #include "library_transport.h"
 #include "mhub/hub/remote_model.h"
+#include "net/curl_library.h"
 #include "net/explanation.h"
 #include "net/url.h"
 #include "remote/api_client.h"
@@ -70,6 +71,7 @@ Result<std::vector<SearchHit>> search_hub(const HubConfig& config, const SearchQ
   if (!query.endpoint.empty()) options.endpoints = {query.endpoint};
   MHUB_TRY(HubTarget target, choose_target(*ModelRef::parse("any/any"), options, config, {}));
   MHUB_CHECK_OK(add_stored_tokens(target, config));
+  MHUB_CHECK_OK(load_curl());
   CurlTransport transport(curl_config(config));
   ApiClient client(transport, target.repository, hub_credentials(query.source, target.repository),
                    retry_policy(config));
