@@ -39,6 +39,11 @@ size_t open_file_limit() {
   return std::clamp(spare, kFewestOpenFiles, kMostOpenFiles);
 }
 
+// Refused here, but elsewhere it was only a bad moment.
+bool may_come_later(const PendingExtent& part) {
+  return std::any_of(part.failed_at.begin(), part.failed_at.end(), [](const auto& failed) { return !failed.second; });
+}
+
 int hash_threads() {
   return std::clamp(static_cast<int>(std::thread::hardware_concurrency()), 1, 8);
 }
@@ -95,7 +100,7 @@ Result<TransferResult> Downloader::run(const std::vector<RemoteFile>& files, int
 std::chrono::milliseconds Downloader::wait_time() const {
   if (!ended_.empty()) return std::chrono::milliseconds(0);
   auto next = Clock::now() + kTick;
-  for (const PendingExtent& pending : pending_) next = std::min(next, std::max(pending.not_before, gate_));
+  for (const PendingExtent& pending : pending_) next = std::min(next, pending.not_before);
   const auto wait = std::chrono::ceil<std::chrono::milliseconds>(next - Clock::now());
   return std::max(wait, std::chrono::milliseconds(pending_.empty() ? 0 : 1));
 }
@@ -158,7 +163,7 @@ void Downloader::start_requests() {
   // A stream that has turned out to be the whole file needs no parts beside it.
   std::erase_if(pending_,
                 [](const PendingExtent& part) { return part.file->single_stream() && part.extent.begin > 0; });
-  while (!error_ && static_cast<int>(active_.size()) < connection_limit_ && now >= gate_) {
+  while (!error_ && static_cast<int>(active_.size()) < connection_limit_) {
     const auto next = std::find_if(pending_.begin(), pending_.end(),
                                    [&](const PendingExtent& extent) { return extent.not_before <= now; });
     if (next == pending_.end()) {
@@ -166,6 +171,10 @@ void Downloader::start_requests() {
       continue;
     }
     next->source = choice_.choose(*next->file, next->failed_at);
+    if (choice_.opens_at(next->source) > now) {
+      next->not_before = choice_.opens_at(next->source);
+      continue;
+    }
     choice_.started(next->source);
     active_.push_back(std::make_unique<ExtentRequest>(std::move(*next),
                                                       [this](ExtentRequest& request) { ended_.push_back(&request); }));
@@ -221,7 +230,8 @@ void Downloader::settle(ExtentRequest& request) {
     return;
   }
   if (request.failure() && !request.failure()->retryable) {
-    if (try_elsewhere(request, request.failure()->error.message)) return;
+    if (try_elsewhere(request, request.failure()->error.message, true)) return;
+    if (may_come_later(request.pending())) return retry(request, request.failure()->error);
     return fail(request.failure()->error);
   }
   if (request.failure()) return retry(request, request.failure()->error);
@@ -243,7 +253,14 @@ void Downloader::settle_answer(ExtentRequest& request) {
     tell_retry(file, reason + "; asking the hub for a new address");
     return requeue(request, 0);
   }
-  if (answer != Answer::kBody && try_elsewhere(request, error(ErrorCode::kNetwork, "").message)) return;
+  if (head.status == 429) heed_limit(request.pending().source, head);
+  if (answer != Answer::kBody) {
+    const bool for_now = answer == Answer::kBusy || answer == Answer::kWrongLength || head.status >= 500;
+    if (try_elsewhere(request, error(ErrorCode::kNetwork, "").message, !for_now)) return;
+    if (!for_now && may_come_later(request.pending())) {
+      return retry(request, error(ErrorCode::kNetwork, "no endpoint gives it now: try again later"));
+    }
+  }
   switch (answer) {
     case Answer::kWholeFile:
     case Answer::kWrongRange:
@@ -274,14 +291,6 @@ void Downloader::settle_answer(ExtentRequest& request) {
                           "it says the same each time, so waiting does not help: mend that, or "
                           "name another --endpoint"));
       }
-      if (head.status == 429) {
-        connection_limit_ = std::max(1, connection_limit_ / 2);
-        good_since_limit_ = 0;
-        const double asked = retry_after_seconds(head).value_or(0);
-        if (asked <= config_.retry.longest_wait_seconds) {
-          gate_ = Clock::now() + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(asked));
-        }
-      }
       return retry(request,
                    error(ErrorCode::kNetwork, head.status == 429 ? "the hub limits requests: wait and run the "
                                                                    "same command again"
@@ -311,9 +320,10 @@ void Downloader::retry(ExtentRequest& request, const Error& reason, std::optiona
     file.stream_high_water = std::max(file.stream_high_water, request.position());
   }
   const bool moved_on = progress >= kProgressBytes;
-  if (!moved_on && try_elsewhere(request, reason.message)) return;
+  if (!moved_on && try_elsewhere(request, reason.message, false)) return;
   if (moved_on) {
     pending.backoff.reset();
+    std::erase_if(pending.failed_at, [](const auto& failed) { return !failed.second; });
     file.note_progress();
   }
   const auto delay = moved_on ? asked.value_or(0) : pending.backoff.next_delay(asked);
@@ -328,11 +338,21 @@ void Downloader::retry(ExtentRequest& request, const Error& reason, std::optiona
   requeue(request, *delay);
 }
 
-// The same bytes from another endpoint, at once. False when this file has no other.
-bool Downloader::try_elsewhere(ExtentRequest& request, const std::string& reason) {
+// "Too many requests": fewer at once, and none to that endpoint before it wants some again.
+void Downloader::heed_limit(size_t source, const HttpHead& head) {
+  connection_limit_ = std::max(1, connection_limit_ / 2);
+  good_since_limit_ = 0;
+  const double asked = std::min(retry_after_seconds(head).value_or(0), config_.retry.longest_wait_seconds);
+  choice_.close_until(source,
+                      Clock::now() + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(asked)));
+}
+
+// The same bytes from another endpoint, at once. False when this part has failed at all that the file has.
+bool Downloader::try_elsewhere(ExtentRequest& request, const std::string& reason, bool for_good) {
   PendingExtent& pending = request.pending();
-  if (!choice_.has_other(request.file(), pending.source)) return false;
-  pending.failed_at = pending.source;
+  bool& failed_for_good = pending.failed_at[pending.source];
+  failed_for_good = failed_for_good || for_good;
+  if (!choice_.has_other(request.file(), pending.failed_at)) return false;
   const bool given_up = choice_.note_failure(pending.source);
   tell_retry(request.file(),
              given_up ? reason + "; fetching only from the other endpoint" : reason + "; asking the other endpoint");

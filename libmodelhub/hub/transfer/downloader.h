@@ -58,7 +58,8 @@ class Downloader {
   void settle(ExtentRequest& request);
   void settle_answer(ExtentRequest& request);
   void retry(ExtentRequest& request, const Error& reason, std::optional<double> asked = {});
-  bool try_elsewhere(ExtentRequest& request, const std::string& reason);
+  bool try_elsewhere(ExtentRequest& request, const std::string& reason, bool for_good);
+  void heed_limit(size_t source, const HttpHead& head);
   void requeue(ExtentRequest& request, double delay_seconds);
   void restart_file(FileTransfer& file);
   void cancel_requests(const FileTransfer* file);  // nullptr: all
@@ -96,7 +97,6 @@ class Downloader {
   const size_t max_open_;              // files at once
   int connection_limit_;               // lowered when the hub says "too many", raised again slowly
   int good_since_limit_ = 0;
-  Clock::time_point gate_{};         // no new request before
   std::deque<double> recent_rates_;  // of the last whole extents, bytes per second
   Clock::time_point durable_at_;
   uint64_t received_since_durable_ = 0;

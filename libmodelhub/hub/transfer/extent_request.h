@@ -9,6 +9,7 @@
 #include "net/http_transport.h"
 #include "net/retry.h"
 #include "transfer/file_transfer.h"
+#include "transfer/source_choice.h"
 
 namespace mhub::hub {
 
@@ -19,8 +20,8 @@ struct PendingExtent {
   Backoff backoff;
   std::chrono::steady_clock::time_point not_before{};
   RepeatedAnswer repeated{};
-  size_t source = 0;                  // that is asked
-  std::optional<size_t> failed_at{};  // the source of the last try, if that was in vain
+  size_t source = 0;  // that is asked
+  FailedSources failed_at{};
 };
 
 // One request for one extent: checks the answer, writes and journals the bytes.

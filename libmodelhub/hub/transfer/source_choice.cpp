@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "transfer/source_choice.h"
 
+#include <optional>
+#include <tuple>
+
 namespace mhub::hub {
 namespace {
 constexpr int kMaxFailures = 3;       // without a whole part between them
@@ -12,19 +15,28 @@ bool SourceChoice::Source::works() const {
   return !out && failures < kMaxFailures;
 }
 
-size_t SourceChoice::choose(const FileTransfer& file, std::optional<size_t> failed_at) const {
-  const FileSource* best = nullptr;
+size_t SourceChoice::choose(const FileTransfer& file, const FailedSources& failed_at) const {
+  const auto now = Clock::now();
+  // What speaks against it, the worst first.
+  const auto flaws = [&](size_t number) {
+    const auto failed = failed_at.find(number);
+    const Source& source = sources_[number];
+    return std::tuple(failed != failed_at.end() && failed->second, !source.works(), failed != failed_at.end(),
+                      source.opens > now);
+  };
+  std::optional<size_t> best;
   for (const FileSource& source : file.sources()) {
-    if (sources_[source.source()].out) continue;
-    if (failed_at == source.source() && has_other(file, *failed_at)) continue;
-    if (!best || better(sources_[source.source()], sources_[best->source()])) best = &source;
+    const size_t number = source.source();
+    if (sources_[number].out) continue;
+    if (!best || flaws(number) < flaws(*best) ||
+        (flaws(number) == flaws(*best) && better(sources_[number], sources_[*best]))) {
+      best = number;
+    }
   }
-  return best->source();
+  return *best;
 }
 
 bool SourceChoice::better(const Source& a, const Source& b) const {
-  const bool a_works = a.works(), b_works = b.works();
-  if (a_works != b_works) return a_works;
   const bool a_known = a.rate > 0, b_known = b.rate > 0;
   if (a_known && b_known && a.rate != b.rate) return a.rate > b.rate;
   if (a_known != b_known) return a_known ? b.active >= kConnectionsToTry : a.active < kConnectionsToTry;
@@ -44,9 +56,9 @@ void SourceChoice::give_up_all_but_first() {
   for (size_t i = 1; i < sources_.size(); ++i) sources_[i].out = true;
 }
 
-bool SourceChoice::has_other(const FileTransfer& file, size_t than) const {
+bool SourceChoice::has_other(const FileTransfer& file, const FailedSources& than) const {
   for (const FileSource& source : file.sources()) {
-    if (source.source() != than && sources_[source.source()].works()) return true;
+    if (!than.contains(source.source()) && sources_[source.source()].works()) return true;
   }
   return false;
 }

@@ -1,20 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <chrono>
 #include <cstddef>
-#include <optional>
+#include <map>
 #include <vector>
 
 #include "transfer/file_transfer.h"
 
 namespace mhub::hub {
 
+// Where a part was asked for in vain, and whether the answer there was for good (no licence, no ranges) or for now.
+using FailedSources = std::map<size_t, bool>;
+
 // Which endpoint the next part is asked from: the one whose connections are fastest. Number 0 is always there.
 class SourceChoice {
  public:
   void add() { sources_.emplace_back(); }
-  // `failed_at`: not that one, where there is another.
-  size_t choose(const FileTransfer& file, std::optional<size_t> failed_at) const;
+  using Clock = std::chrono::steady_clock;
+  size_t choose(const FileTransfer& file, const FailedSources& failed_at) const;
   void started(size_t source) { ++sources_[source].active; }
   void ended(size_t source) { --sources_[source].active; }
   void note_success(size_t source) { sources_[source].failures = 0; }
@@ -23,13 +27,18 @@ class SourceChoice {
   bool note_failure(size_t source);
   // For good: one of them has sent bytes that were not the file's.
   void give_up_all_but_first();
-  bool has_other(const FileTransfer& file, size_t than) const;
+  // Whether one that works has not been tried.
+  bool has_other(const FileTransfer& file, const FailedSources& than) const;
+  // It limits requests: none before.
+  void close_until(size_t source, Clock::time_point opens) { sources_[source].opens = opens; }
+  Clock::time_point opens_at(size_t source) const { return sources_[source].opens; }
 
  private:
   struct Source {
     int active = 0, failures = 0;
     double rate = 0;   // 0 = not known yet
     bool out = false;  // given up, whatever it still delivers
+    Clock::time_point opens{};
     bool works() const;
   };
   bool better(const Source& a, const Source& b) const;

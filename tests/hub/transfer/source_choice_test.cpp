@@ -55,9 +55,9 @@ TEST_F(SourceChoiceTest, OneThatWasGivenUpStaysSoWhateverItDelivers) {
   choice_.note_rate(1, 1e9);
   choice_.started(0);
   EXPECT_EQ(choice_.choose(*file_, {}), 0u);
-  EXPECT_FALSE(choice_.has_other(*file_, 0));
+  EXPECT_FALSE(choice_.has_other(*file_, {{0, false}}));
   fail_often(0);
-  EXPECT_EQ(choice_.choose(*file_, 0), 0u) << "damaged bytes are no way out";
+  EXPECT_EQ(choice_.choose(*file_, {{0, false}}), 0u) << "damaged bytes are no way out";
 }
 
 }  // namespace

@@ -91,6 +91,50 @@ TEST_F(Sources, TheFirstMayFailMidwayWithoutAPause) {
   EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(30));
 }
 
+// One file is refused at both while parts of others keep coming: it is asked for at each once, then with pauses.
+TEST_F(Sources, WhatBothRefuseIsNotAskedForAgainAndAgain) {
+  const std::string refused = random_bytes(size_t{40} << 20, 3);
+  constexpr size_t kParts = 2;  // of it
+  for (FakeHub* hub : {&hub_, &second_}) {
+    hub->set_file("model.bin", bytes_);
+    hub->set_file("refused.bin", refused);
+    hub->set_file("with.bin", bytes_);
+  }
+  config_.retries = 1;
+  for (const int status : {404, 429}) {
+    config_.home = dir_ / std::to_string(status);
+    reopen();
+    std::atomic<size_t> asked{0};
+    const auto refuse = [&](const HubRequest& request, HubReply& reply) {
+      if (request.file != "refused.bin") return;
+      ++asked;
+      reply = refusal(status);
+      reply.headers.emplace_back("Retry-After", "1");
+    };
+    hub_.set_hook(refuse);
+    second_.set_hook(refuse);
+    const auto start = std::chrono::steady_clock::now();
+    fails(status == 404 ? ErrorCode::kHubNotFound : ErrorCode::kNetwork, options_);
+    EXPECT_TRUE(sink_.retried("asking the other endpoint")) << status;
+    // At each once, with one more try where waiting may help; then the download goes on at the second alone.
+    EXPECT_LE(asked, kParts * (status == 404 ? 2 + 1 : 3 + 2)) << status;
+    const auto least = std::chrono::seconds(status == 429 ? 1 : 0);
+    EXPECT_GE(std::chrono::steady_clock::now() - start, least) << status;
+    hub_.set_hook({});
+    second_.set_hook({});
+  }
+}
+
+TEST_F(Sources, ARefusalOfOneDoesNotEndWhatTheOtherGivesLater) {
+  second_.set_file("model.bin", bytes_);
+  lie([](HubReply& reply) { reply = refusal(403); });
+  std::atomic<int> bodies{0};
+  hub_.set_hook([&](const HubRequest& request, HubReply& reply) {
+    if (!request.file.empty() && bodies++ >= 2 && bodies <= 5) reply = refusal(503);
+  });
+  succeeds(options_);
+}
+
 TEST_F(Sources, SmallDownloadsAskNobodyElse) {
   hub_.set_file("model.bin", "small");
   second_.set_file("model.bin", "small");
