@@ -90,13 +90,10 @@ TEST_F(OpenBeneath, ASwapperNeverWins) {
       renameat2(AT_FDCWD, (root_ / "real").c_str(), AT_FDCWD, (root_ / "evil").c_str(), RENAME_EXCHANGE);
     }
   });
-  int opened_count = 0, refused_count = 0;
-  for (int i = 0; i < 10000; ++i) {
+  int opened_count = 0;  // may take long where the swapper has a core of its own and this does not
+  for (int i = 0; i < 10'000 || (opened_count == 0 && i < 10'000'000); ++i) {
     auto opened = open_beneath(fd_.get(), "real", O_RDONLY);
-    if (!opened) {
-      ++refused_count;
-      continue;
-    }
+    if (!opened) continue;
     ++opened_count;
     char text[16] = {};
     ASSERT_GT(read(opened->get(), text, sizeof(text)), 0);
@@ -105,7 +102,6 @@ TEST_F(OpenBeneath, ASwapperNeverWins) {
   done = true;
   swapper.join();
   EXPECT_GT(opened_count, 0);
-  EXPECT_EQ(opened_count + refused_count, 10000);
 }
 
 TEST_F(OpenBeneath, ParentsAreMadeButNotThroughLinks) {
